@@ -7,6 +7,7 @@ is an integer of 1e-6 kWh or 1e-5 EUR, and sums of them are exact.
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -52,6 +53,8 @@ Revision = Annotated[int, Meta(ge=1, le=2**53, description="grows with each chan
 Round = Annotated[int, Meta(ge=1, le=1_000, description="round of a negotiation, from 1")]
 StepMinutes = Annotated[int, Meta(ge=1, le=1440, description="length of a slot, minutes")]
 
+_WHOLE_SECONDS_UTC: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-2][0-9]:[0-9]{2}:[0-9]{2}Z")
+
 EARLIEST: Final = 0
 LATEST: Final = 253_402_300_799  # 9999-12-31T23:59:59Z
 
@@ -68,10 +71,10 @@ class Time(int):
         Raises:
             ValueError: another zone, fractions of a second, a leap second or no such date.
         """
-        if len(text) != 20 or text[10] != "T" or text[19] != "Z" or not text.isascii():
+        if _WHOLE_SECONDS_UTC.fullmatch(text) is None:
             raise ValueError("a UTC time like 2020-01-31T08:00:00Z, whole seconds, ending in Z")
         try:
-            moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+            moment = datetime.fromisoformat(text)
         except ValueError:
             raise ValueError("a UTC time that exists, like 2020-01-31T08:00:00Z") from None
         seconds = int(moment.timestamp())
