@@ -20,6 +20,8 @@ class Need(msgspec.Struct, frozen=True, kw_only=True):
     energy_kwh: float  # what the battery must gain
     soc: float  # as at arrival
     location: Location | None = None  # where the driver looks for a station; None: the vehicle's own place
+    connector_type: str | None = None  # None: the vehicle's own
+    power_kw: float | None = None  # asked of the connector; None: the vehicle's own
     plugs_in_at: int | None = None  # None: at arrival
     unplugs_at: int | None = None  # None: at departure
     absent: bool = False  # never comes
