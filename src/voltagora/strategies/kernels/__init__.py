@@ -1,0 +1,1 @@
+"""Numeric kernels of the strategies: plain Python that numba compiles when first asked to."""
