@@ -1,0 +1,1 @@
+"""Pure decisions, swapped by name: pricing, scheduling, recommendation, choice, negotiation, forecast."""

@@ -1,0 +1,1 @@
+"""How a vehicle orders what it was offered."""

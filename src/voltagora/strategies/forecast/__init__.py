@@ -1,0 +1,1 @@
+"""What a producer or consumer expects of a day, and how sure it is."""

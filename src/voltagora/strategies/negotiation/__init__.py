@@ -1,0 +1,1 @@
+"""How one side of a reservation answers a proposed change of it."""

@@ -1,0 +1,1 @@
+"""How a mechanism design agent prices the slots of a day."""

@@ -1,0 +1,1 @@
+"""How a recommender orders the stations that have a free connector."""
