@@ -1,0 +1,1 @@
+"""The `voltagora` command: parse, call, print."""
