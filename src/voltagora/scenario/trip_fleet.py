@@ -1,0 +1,5 @@
+"""stub"""
+
+
+def trip_fleet(scenario, area, horizon):
+    raise NotImplementedError
