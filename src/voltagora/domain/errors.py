@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 
 class VoltAgoraError(Exception):
@@ -56,6 +57,19 @@ class MissingExtra(VoltAgoraError, ImportError):
 
 class RunError(VoltAgoraError):
     """A run could not go on, or its results could not be stored."""
+
+
+class Verbatim(str):
+    """Words about a value, shown in a message as they are: `got nothing`, not `got 'nothing'`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+NOTHING: Final = Verbatim("nothing")
+"""What was found where a field is missing."""
 
 
 def shortened(value: object, limit: int = 80) -> str:

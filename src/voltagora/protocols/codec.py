@@ -18,9 +18,10 @@ import msgspec
 import numpy as np
 from msgspec import UnsetType
 
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import InputError, Verbatim
 from voltagora.domain.series import Series
 from voltagora.domain.units import Time, round_half_even
+from voltagora.protocols.explained import invalid, malformed
 from voltagora.protocols.message import Message
 
 MAX_BYTES: Final = 256 * 1024
@@ -41,13 +42,14 @@ def decode(payload: bytes, wanted: type[T], max_bytes: int = MAX_BYTES) -> T:
         InputError: naming the field, what was found there and what would be right.
     """
     _check_frame(payload, max_bytes)
+    as_any: Any = wanted
     try:
-        value: T = _decoder(wanted).decode(payload)
+        value: T = _decoder(as_any).decode(payload)
         _check_names(payload)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), payload) from None
+        raise invalid(str(error), payload, wanted) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError("payload", f"{len(payload)} bytes", f"one JSON object ({error})") from None
+        raise malformed(str(error), payload) from None
     normalised = _normalised(value)
     if isinstance(normalised, Message):
         normalised.check()
@@ -100,7 +102,7 @@ def _decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
 def _check_frame(payload: bytes, max_bytes: int) -> None:
     """Refuse what is too large or too deep before anything parses it."""
     if len(payload) > max_bytes:
-        raise InputError("payload", f"{len(payload)} bytes", f"at most {max_bytes} bytes")
+        raise InputError("payload", Verbatim(f"{len(payload)} bytes"), f"at most {max_bytes} bytes")
     if payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH:
         return
     depth = 0
@@ -109,12 +111,14 @@ def _check_frame(payload: bytes, max_bytes: int) -> None:
         if opening in b"[{":
             depth += 1
             if depth > MAX_DEPTH:
-                raise InputError("payload", "deeper nesting", f"nested at most {MAX_DEPTH} deep")
+                raise InputError("payload", Verbatim("deeper nesting"), f"nested at most {MAX_DEPTH} deep")
         elif opening in b"]}":
             depth -= 1
 
 
-_STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Possessive, and taking a string without its end to the end of the payload, so that no payload
+# is read more than once.
+_STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 
 
 def _check_names(payload: bytes) -> None:
@@ -127,7 +131,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(twice, "the name twice in one object", "given once")
+        raise InputError(twice, Verbatim("the name twice in one object"), "given once")
     return found
 
 
@@ -142,7 +146,8 @@ _Fix = Callable[[Any, str], Any]
 
 
 def _normalised(value: T) -> T:
-    fix = _fix_of(type(value))
+    kind: Any = type(value)
+    fix = _fix_of(kind)
     if fix is None:
         return value
     fixed: T = fix(value, "")
@@ -159,8 +164,13 @@ def _fix_of(annotation: Any) -> _Fix | None:
         inner = [arg for arg in get_args(annotation) if arg is not UnsetType]
         return _fix_of(inner[0]) if len(inner) == 1 else None
     if hasattr(annotation, "__metadata__"):
-        decimals = next((meta.extra["decimals"] for meta in annotation.__metadata__ if meta.extra), None)
-        return _fix_of(annotation.__origin__) if decimals is None else _rounding(decimals)
+        limits = [meta for meta in annotation.__metadata__ if isinstance(meta, msgspec.Meta)]
+        decimals = next((meta.extra["decimals"] for meta in limits if meta.extra), None)
+        if decimals is None:
+            return _fix_of(annotation.__origin__)
+        return _rounding_above_zero(decimals) if any(meta.gt == 0 for meta in limits) else _rounding(decimals)
+    if annotation is float:
+        return lambda number, _path: number + 0.0  # -0 becomes 0
     if isinstance(annotation, type) and issubclass(annotation, Series):
         return lambda series, path: series.checked(path)
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
@@ -170,6 +180,16 @@ def _fix_of(annotation: Any) -> _Fix | None:
 
 def _rounding(decimals: int) -> _Fix:
     return lambda number, _path: round_half_even(number, decimals)
+
+
+def _rounding_above_zero(decimals: int) -> _Fix:
+    def fix(number: float, path: str) -> float:
+        rounded = round_half_even(number, decimals)
+        if rounded == 0:
+            raise InputError(path, number, f"above 0 with {decimals} decimals")
+        return rounded
+
+    return fix
 
 
 def _fix_of_items(annotation: Any) -> _Fix | None:
@@ -196,65 +216,3 @@ def _fix_of_fields(struct: type[msgspec.Struct]) -> _Fix | None:
         return msgspec.structs.replace(value, **changed) if changed else value
 
     return fix_fields
-
-
-# From the parser's words to ours: field, value, what would be right.
-
-_AT: Final = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
-_MISSING: Final = re.compile(r"Object missing required field `(?P<name>\w+)`")
-_OWN: Final = re.compile(r"^(?P<name>\w+): got (?P<got>.*), must be (?P<expected>.*)$", re.DOTALL)
-_EXPECTED: Final = re.compile(r"^Expected (?P<expected>.*?)(?:, got `\w+`)?$", re.DOTALL)
-_TYPE_WORDS: Final = {
-    "`int`": "a whole number",
-    "`float`": "a number",
-    "`str`": "a string",
-    "`bool`": "true or false",
-    "`object`": "an object",
-    "`array`": "a list",
-}
-
-
-def _explained(text: str, payload: bytes) -> InputError:
-    found = _AT.match(text)
-    assert found is not None
-    what, path = found["what"], (found["path"] or "")
-    if missing := _MISSING.search(what):
-        return InputError(_joined(path, missing["name"]), "nothing", "present")
-    if own := _OWN.match(what):
-        return InputError(_joined(path, own["name"]), _Verbatim(own["got"]), own["expected"])
-    expected = what
-    if plain := _EXPECTED.match(what):
-        expected = plain["expected"]
-        for word, ours in _TYPE_WORDS.items():
-            expected = expected.replace(word, ours)
-        expected = re.sub(r"(\w) (>=|<=|>|<) ", r"\1 \2 ", expected)
-    elif what == "Number out of range":
-        expected = "a finite number within range"
-    elif what.startswith("Invalid enum value"):
-        expected = "one of the words of the protocol"
-    return InputError(path or "payload", _value_at(payload, path), expected)
-
-
-class _Verbatim:
-    """A text that an error message shows as it is, without quotes."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-def _joined(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _value_at(payload: bytes, path: str) -> object:
-    """Look up what stands at a path of a document that is valid JSON but not a valid message."""
-    try:
-        value = json.loads(payload, parse_int=_Verbatim, parse_float=_Verbatim)
-        for step in re.findall(r"\w+|\[\d+\]", path):
-            value = value[int(step[1:-1])] if step.startswith("[") else value[step]
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
-        return _Verbatim("a value that cannot be shown")
-    return value

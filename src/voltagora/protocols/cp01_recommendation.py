@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from msgspec import UNSET
 
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import NOTHING, InputError
 from voltagora.domain.location import Location
 from voltagora.domain.station import Recommendation
 from voltagora.domain.vehicle import Preferences
@@ -31,7 +31,7 @@ class ChargingRecommendations(Reply, frozen=True, kw_only=True):
     def check(self) -> None:
         """See `Message.check`."""
         if not self.recommendations and self.reason is UNSET:
-            raise InputError("reason", "nothing", "present when there is no recommendation")
+            raise InputError("reason", NOTHING, "present when there is no recommendation")
 
 
 class RequestChargingRecommendations(Request, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from msgspec import UNSET, UnsetType
 
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import NOTHING, InputError
 from voltagora.domain.series import PriceSeries, ScheduleSeries
 from voltagora.domain.station import Recommendation
 from voltagora.domain.units import Eur, Id, Kwh, Time
@@ -44,7 +44,7 @@ class ReservationOutcome(Outcome, frozen=True, kw_only=True):
         if self.accepted:
             for field in ("reservation", "schedule", "buy", "sell", "cost_eur"):
                 if getattr(self, field) is UNSET:
-                    raise InputError(field, "nothing", "present when accepted is true")
+                    raise InputError(field, NOTHING, "present when accepted is true")
 
 
 class ReserveChargingSlot(Request, frozen=True, kw_only=True):
@@ -59,3 +59,7 @@ class ReserveChargingSlot(Request, frozen=True, kw_only=True):
     recommendation: Recommendation
     battery: Battery
     preferences: Preferences
+
+    def asker(self, address: tuple[str, ...]) -> str:  # noqa: ARG002
+        """See `Request.asker`: the topic names the station, so it is whom the recommendation was issued to."""
+        return self.recommendation.vehicle

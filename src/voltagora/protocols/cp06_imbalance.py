@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import UNSET, Meta, UnsetType
 
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import NOTHING, InputError
 from voltagora.domain.series import EnergySeries
 from voltagora.domain.units import Id, Revision
 from voltagora.protocols.message import Broadcast, Reply, Request
@@ -42,7 +42,7 @@ class ElectricityImbalance(Reply, frozen=True, kw_only=True):
         if self.reason is UNSET:
             for field in ("grid_area", "day", "revision", "supply", "demand"):
                 if getattr(self, field) is UNSET:
-                    raise InputError(field, "nothing", "present when there is no reason")
+                    raise InputError(field, NOTHING, "present when there is no reason")
 
 
 class ElectricityImbalanceRequest(Request, frozen=True, kw_only=True):

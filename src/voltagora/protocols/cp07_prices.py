@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from msgspec import UNSET, UnsetType
 
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import NOTHING, InputError
 from voltagora.domain.series import PriceSeries
 from voltagora.domain.units import Id, Revision
 from voltagora.protocols.cp06_imbalance import DayIndex
@@ -41,7 +41,7 @@ class ElectricityPrices(Reply, frozen=True, kw_only=True):
         if self.reason is UNSET:
             for field in ("grid_area", "day", "revision", "buy", "sell"):
                 if getattr(self, field) is UNSET:
-                    raise InputError(field, "nothing", "present when there is no reason")
+                    raise InputError(field, NOTHING, "present when there is no reason")
 
 
 class ElectricityPricesRequest(Request, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import ClassVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import NOTHING, InputError
 from voltagora.domain.units import Id, Word
 from voltagora.protocols.topic import Kind
 
@@ -44,6 +44,10 @@ class Request(Message, frozen=True, kw_only=True):
 
     msg_id: Id
 
+    def asker(self, address: tuple[str, ...]) -> str:
+        """Tell whom the reply goes to, from the ids of the topic the request came on."""
+        return address[0]
+
 
 class Reply(Message, frozen=True, kw_only=True):
     """The answer to one request, or the reason why there is none."""
@@ -62,7 +66,7 @@ class Outcome(Reply, frozen=True, kw_only=True):
     def check(self) -> None:
         """See `Message.check`."""
         if not self.accepted and self.reason is UNSET:
-            raise InputError("reason", "nothing", "present when accepted is false")
+            raise InputError("reason", NOTHING, "present when accepted is false")
 
 
 class Broadcast(Message, frozen=True, kw_only=True):
