@@ -85,7 +85,15 @@ def directions_of(session: Session, discharge_kw: float, wear: float) -> Integer
         limits,
     )
     gain = min(session.energy_kwh, most, session.high_kwh - session.start_kwh)
-    return compiled(choose_directions, DIRECTION_TYPES)(terms, session.start_kwh + gain, limits)
+    return compiled(choose_directions, DIRECTION_TYPES)(
+        session.start_kwh,
+        session.low_kwh,
+        session.high_kwh,
+        session.start_kwh + gain,
+        session.charge_efficiency,
+        session.discharge_efficiency,
+        limits,
+    )
 
 
 def planned_batch(batch: SessionBatch, wear: float, *, by_price: bool, v2g: bool) -> PlannedBatch:
