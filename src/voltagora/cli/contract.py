@@ -45,7 +45,7 @@ def _write_schemas(folder: Path) -> None:
 
 
 def _write_asyncapi(output: Path | None) -> None:
-    from voltagora.protocols.published import asyncapi_text
+    from voltagora.protocols.asyncapi import asyncapi_text
 
     if output is None:
         print(asyncapi_text(), end="")

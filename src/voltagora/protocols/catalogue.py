@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from voltagora.protocols.cp01_recommendation import (
     ChargingRecommendations,
@@ -35,7 +35,10 @@ from voltagora.protocols.cp10_expected_energy import (
 )
 from voltagora.protocols.cp11_confidence import UpdateConfidence, UpdateConfidenceOutcome
 from voltagora.protocols.cp12_availability import UpdateAvailabilityOutcome, UpdatedStationAvailability
-from voltagora.protocols.message import Message
+from voltagora.protocols.message import Message, Refusal
+
+CONTRACT_VERSION: Final = "1.0.0"
+"""Of the twelve protocols, whatever the version of the package; a breaking change gets a new topic root."""
 
 
 class Protocol(NamedTuple):
@@ -44,33 +47,90 @@ class Protocol(NamedTuple):
     code: str
     name: str
     messages: tuple[type[Message], ...]
+    reasons: tuple[Refusal, ...]
+    """What a reply may give as its reason; readers must bear words they do not know."""
 
+
+_OF_UPDATES = (Refusal.NOT_REGISTERED, Refusal.INVALID_REQUEST, Refusal.STALE, Refusal.UNKNOWN_RESERVATION)
+_OF_PICTURES = (Refusal.NO_DATA, Refusal.INVALID_REQUEST)
 
 PROTOCOLS: tuple[Protocol, ...] = (
-    Protocol("CP1", "Charging Recommendation", (RequestChargingRecommendations, ChargingRecommendations)),
-    Protocol("CP2", "Charging Station Reservation", (ReserveChargingSlot, ReservationOutcome)),
-    Protocol("CP3", "Negotiation", (VehicleProposal, StationAnswer, StationProposal, VehicleAnswer)),
-    Protocol("CP4", "Charging Station Registration", (RegisterChargingStation, RegistrationOutcome)),
-    Protocol("CP5", "Authenticate Recommendation", (AuthenticateRecommendation, AuthenticationOutcome)),
+    Protocol(
+        "CP1",
+        "Charging Recommendation",
+        (RequestChargingRecommendations, ChargingRecommendations),
+        (Refusal.NO_STATION, Refusal.NO_FREE_CONNECTOR, Refusal.INVALID_REQUEST),
+    ),
+    Protocol(
+        "CP2",
+        "Charging Station Reservation",
+        (ReserveChargingSlot, ReservationOutcome),
+        (
+            Refusal.NOT_AUTHENTIC,
+            Refusal.EXPIRED,
+            Refusal.SLOT_TAKEN,
+            Refusal.INFEASIBLE,
+            Refusal.NO_PRICES,
+            Refusal.RELEASED,
+            Refusal.UNKNOWN_STATION,
+            Refusal.INVALID_REQUEST,
+        ),
+    ),
+    Protocol(
+        "CP3",
+        "Negotiation",
+        (VehicleProposal, StationAnswer, StationProposal, VehicleAnswer),
+        (Refusal.UNKNOWN_RESERVATION, Refusal.INVALID_REQUEST),
+    ),
+    Protocol(
+        "CP4",
+        "Charging Station Registration",
+        (RegisterChargingStation, RegistrationOutcome),
+        (Refusal.IN_USE, *_OF_UPDATES),
+    ),
+    Protocol(
+        "CP5",
+        "Authenticate Recommendation",
+        (AuthenticateRecommendation, AuthenticationOutcome),
+        (Refusal.UNKNOWN, Refusal.ALTERED, Refusal.EXPIRED, Refusal.USED),
+    ),
     Protocol(
         "CP6",
         "Electricity Imbalance",
         (ElectricityImbalanceRequest, ElectricityImbalance, ImbalanceBroadcast),
+        _OF_PICTURES,
     ),
-    Protocol("CP7", "Electricity Prices", (ElectricityPricesRequest, ElectricityPrices, PricesBroadcast)),
-    Protocol("CP8", "Update Schedule", (UpdatedChargingSchedule, UpdateScheduleOutcome)),
+    Protocol(
+        "CP7",
+        "Electricity Prices",
+        (ElectricityPricesRequest, ElectricityPrices, PricesBroadcast),
+        _OF_PICTURES,
+    ),
+    Protocol("CP8", "Update Schedule", (UpdatedChargingSchedule, UpdateScheduleOutcome), _OF_UPDATES),
     Protocol(
         "CP9",
         "Producer/Consumer Registration",
         (RegisterElectricityProducer, RegisterElectricityConsumer, RegistrationOutcome),
+        _OF_UPDATES,
     ),
     Protocol(
         "CP10",
         "Update Expected Production/Consumption",
         (UpdateExpectedProduction, UpdateExpectedConsumption, UpdateProfileOutcome),
+        _OF_UPDATES,
     ),
-    Protocol("CP11", "Update Energy Profile Confidence", (UpdateConfidence, UpdateConfidenceOutcome)),
-    Protocol("CP12", "Update Station Availability", (UpdatedStationAvailability, UpdateAvailabilityOutcome)),
+    Protocol(
+        "CP11",
+        "Update Energy Profile Confidence",
+        (UpdateConfidence, UpdateConfidenceOutcome),
+        _OF_UPDATES,
+    ),
+    Protocol(
+        "CP12",
+        "Update Station Availability",
+        (UpdatedStationAvailability, UpdateAvailabilityOutcome),
+        _OF_UPDATES,
+    ),
 )
 
 MESSAGES: tuple[type[Message], ...] = tuple(

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from msgspec import UNSET, UnsetType
 
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import NOTHING, InputError
 from voltagora.domain.series import PriceSeries, ScheduleSeries
 from voltagora.domain.terms import Terms
 from voltagora.domain.units import Eur, Id, Round
@@ -43,7 +43,17 @@ class StationTerms(Terms, frozen=True, kw_only=True):
 
 def _check_terms(terms: Terms | UnsetType) -> None:
     if terms is not UNSET and terms.is_empty:
-        raise InputError("terms", "{}", "at least one of arrival, departure, energy_kwh, compensation_eur")
+        raise InputError("terms", {}, "at least one of arrival, departure, energy_kwh, compensation_eur")
+
+
+def _check_answer(answer: StationAnswer | VehicleAnswer) -> None:
+    if answer.reason is UNSET:
+        for field in ("reservation", "round"):
+            if getattr(answer, field) is UNSET:
+                raise InputError(field, NOTHING, "present when there is no reason")
+    if answer.decision is Decision.COUNTER and answer.terms is UNSET:
+        raise InputError("terms", NOTHING, "present when decision is Counter")
+    _check_terms(answer.terms)
 
 
 class StationAnswer(Reply, frozen=True, kw_only=True):
@@ -61,7 +71,7 @@ class StationAnswer(Reply, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """See `Message.check`."""
-        _check_terms(self.terms)
+        _check_answer(self)
 
 
 class VehicleProposal(Request, frozen=True, kw_only=True):
@@ -76,6 +86,10 @@ class VehicleProposal(Request, frozen=True, kw_only=True):
     reservation: Id
     round: Round
     terms: Terms
+
+    def asker(self, address: tuple[str, ...]) -> str:
+        """See `Request.asker`."""
+        return address[1]
 
     def check(self) -> None:
         """See `Message.check`."""
@@ -97,7 +111,7 @@ class VehicleAnswer(Reply, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """See `Message.check`."""
-        _check_terms(self.terms)
+        _check_answer(self)
 
 
 class StationProposal(Request, frozen=True, kw_only=True):

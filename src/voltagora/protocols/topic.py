@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 from functools import lru_cache
+from typing import Final
 
 from voltagora.domain.units import ID_PATTERN
 
@@ -19,6 +20,17 @@ class Kind(StrEnum):
     PRICING = "MD"
     PRODUCER = "EP"
     CONSUMER = "EC"
+
+
+KIND_NAMES: Final[dict[Kind, str]] = {
+    Kind.VEHICLE: "electric vehicle",
+    Kind.STATION: "charging station",
+    Kind.RECOMMENDER: "station recommender",
+    Kind.IMBALANCE: "electricity imbalance",
+    Kind.PRICING: "mechanism design",
+    Kind.PRODUCER: "electricity producer",
+    Kind.CONSUMER: "electricity consumer",
+}
 
 
 def topic_name(template: str, address: tuple[str, ...]) -> str:
