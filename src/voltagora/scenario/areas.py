@@ -38,13 +38,17 @@ class Area(msgspec.Struct, frozen=True, kw_only=True):
         """Name and network of each of the area's recommenders."""
         return tuple((f"sr-{network.id}", network.id) for network in self.networks)
 
-    def named(self, kind: str, what: int | str, digits: int = 6) -> str:
-        """Name a vehicle, station, producer or consumer: `ev-000017`, `cs-north-03`, `ep-wind`."""
-        return (
-            f"{kind}-{self.prefix}{what:0{digits}d}"
-            if isinstance(what, int)
-            else f"{kind}-{self.prefix}{what}"
-        )
+    def named(self, kind: str, what: str) -> str:
+        """Name an agent of the area by its kind's short word: `ep-wind`, `ep-north-wind`."""
+        return f"{kind}-{self.prefix}{what}"
+
+    def vehicle_name(self, number: int) -> str:
+        """Name a drawn vehicle: `ev-000017`."""
+        return self.named("ev", f"{number:06d}")
+
+    def station_name(self, number: int) -> str:
+        """Name a drawn station: `cs-03`, with as many digits as the last one needs."""
+        return self.named("cs", f"{number:0{max(2, len(str(self.stations - 1)))}d}")
 
 
 def areas(scenario: Scenario) -> list[Area]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import msgspec
 
 
@@ -25,3 +27,5 @@ class Driver(msgspec.Struct, frozen=True, kw_only=True):
     connector_type: str
     power_kw: float
     sessions: tuple[DriverSession, ...]
+    first_day: date | None = None  # whole local days that the sessions are known for; None: any
+    last_day: date | None = None

@@ -121,7 +121,7 @@ class _Fleet:
 
     def _plan(self, driver: Driver, number: int, location: Any, needs: tuple[Need, ...]) -> VehiclePlan:
         return VehiclePlan(
-            id=self.area.named("ev", number),
+            id=self.area.vehicle_name(number),
             vehicle_type=driver.model,
             location=location,
             connector_type=driver.connector_type,

@@ -150,7 +150,7 @@ def _first_day(table: NumberTable, first_day: date | None) -> date:
                 table.error(
                     0,
                     WEEKDAY,
-                    f"{guess.isoweekday()}, the weekday of {guess}, unless grid.first_day gives the row's date",
+                    f"{guess.isoweekday()}, the weekday of {guess}, or grid.first_day the row's date",
                 )
             ]
         )

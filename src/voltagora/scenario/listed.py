@@ -55,9 +55,7 @@ class ListedNeed(Listed, frozen=True, kw_only=True):
     soc: Annotated[Share, Meta(description="State of charge at arrival, 0 to 1.")]
     asks_at: Annotated[
         datetime | None,
-        Meta(
-            description=f"When the driver asks: {WHEN}; absent: 2 h before arrival, not before the prices are known."
-        ),
+        Meta(description=f"When the driver asks: {WHEN}; absent: 2 h before arrival, with prices known."),
     ] = None
     connector_type: Annotated[Word | None, Meta(description="Absent: the vehicle's own.")] = None
     power_kw: Annotated[

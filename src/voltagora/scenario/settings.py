@@ -44,14 +44,12 @@ class GridSettings(Section, frozen=True, kw_only=True):
     first_day: Annotated[
         date | None,
         Meta(
-            description="Date of the file's first row; absent: the first of that row's month, if its weekday agrees."
+            description="Date of the file's first row; absent: the first of its month, if the weekday agrees."
         ),
     ] = None
     profile_start: Annotated[
         date | None,
-        Meta(
-            description="Day of the profile that plays the run's first day; absent: the run's first day itself."
-        ),
+        Meta(description="Day of the profile that plays the run's first day; absent: that day itself."),
     ] = None
     history_days: Annotated[
         int, Meta(ge=0, le=3660, description="Days before `profile_start` that forecasts can look back on.")
@@ -118,13 +116,18 @@ class VehicleSettings(Section, frozen=True, kw_only=True):
     behaviour: Annotated[
         Literal["drivers", "trips"],
         Meta(
-            description="`drivers`: each vehicle copies a driver of `driver_file` or of ten synthetic ones, as in the published "
-            "experiment. `trips`: each vehicle draws its own commutes, errands and long trips (`[trips]`)."
+            description="`drivers`: each vehicle copies a driver of `driver_file` or of ten synthetic "
+            "ones, as in the published experiment. `trips`: each vehicle draws its own commutes, "
+            "errands and long trips (`[trips]`)."
         ),
     ] = "drivers"
     driver_file: Annotated[
         str | None,
         Meta(description="Driver behaviour CSV, relative to the scenario file; absent: synthetic drivers."),
+    ] = None
+    driver_start: Annotated[
+        date | None,
+        Meta(description="Day of the driver file that plays the run's first day; absent: that day itself."),
     ] = None
     idle_hours: Annotated[
         float,
@@ -197,9 +200,7 @@ class TripSettings(Section, frozen=True, kw_only=True):
     )
     long_trip_share: Annotated[
         Share,
-        Meta(
-            description="Share of days on which a vehicle makes a long trip and charges fast on the way, 0 to 1."
-        ),
+        Meta(description="Share of days with a long trip and a fast charge on the way, 0 to 1."),
     ] = 0.05
     consumption_kwh_per_100km: Annotated[
         float,
@@ -225,9 +226,7 @@ class DriverSettings(Section, frozen=True, kw_only=True):
     cancel_share: Annotated[Share, Meta(description="Share of stays cancelled before arrival, 0 to 1.")] = 0.0
     change_share: Annotated[
         Share,
-        Meta(
-            description="Share of stays whose driver later wishes another departure or energy and negotiates, 0 to 1."
-        ),
+        Meta(description="Share of stays whose driver later negotiates another departure or energy, 0 to 1."),
     ] = 0.0
     change_minutes: Annotated[
         MinutesLong, Meta(description="The other departure lies up to so many minutes away, uniform.")
@@ -251,6 +250,13 @@ class PricingSettings(StrategySection, frozen=True, kw_only=True):
     strategy: Annotated[
         str, Meta(description="Name of a pricing strategy; its parameters stand beside it.")
     ] = "nrgcoin"
+    market_file: Annotated[
+        str | None,
+        Meta(
+            description="Day-ahead prices for `market`: CSV with the columns start (UTC) and "
+            "price_eur_per_mwh; absent: prices that follow the profile's residual load."
+        ),
+    ] = None
 
 
 class SchedulingSettings(StrategySection, frozen=True, kw_only=True):
@@ -293,7 +299,7 @@ class NegotiationSettings(StrategySection, frozen=True, kw_only=True):
     stations_start: Annotated[
         bool,
         Meta(
-            description="Stations propose changes of booked sessions; vehicles do when a plan changes (`[drivers]`)."
+            description="Stations propose changes of bookings; vehicles do when a plan changes (`[drivers]`)."
         ),
     ] = False
     rounds: Annotated[int, Meta(ge=1, le=100, description="Rounds after which a proposal is rejected.")] = 3
@@ -317,8 +323,8 @@ class BroadcastSettings(Section, frozen=True, kw_only=True):
     always: Annotated[
         bool,
         Meta(
-            description="Every accepted schedule gives one broadcast each of imbalance and prices for today and every day of the "
-            "horizon, changed or not, as in the published experiment."
+            description="Every accepted schedule gives one broadcast each of imbalance and prices for today "
+            "and every day of the horizon, changed or not, as in the published experiment."
         ),
     ] = False
 
@@ -353,7 +359,8 @@ class Scenario(Section, frozen=True, kw_only=True):
     placement: Annotated[
         Literal["line", "disc"],
         Meta(
-            description="`line`: station and vehicle n stand at latitude n mod 10, longitude 0, as in the published experiment. "
+            description="`line`: station and vehicle n stand at latitude n mod 10, longitude 0, as in the "
+            "published experiment. "
             "`disc`: anywhere within `areas.radius_km` of the area's centre."
         ),
     ] = "line"

@@ -30,7 +30,7 @@ def stations(scenario: Scenario, area: Area) -> list[StationPlan]:
         limit = sum(connector.power_kw for connector in connectors) * settings.grid_limit_share
         plans.append(
             StationPlan(
-                id=area.named("cs", number, digits=max(2, len(str(area.stations - 1)))),
+                id=area.station_name(number),
                 network=area.networks[network].id,
                 location=location,
                 connectors=connectors,
