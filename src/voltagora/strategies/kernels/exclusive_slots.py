@@ -156,8 +156,8 @@ def _goes_on(chain: Floats, i: int, same_eur: float) -> bool:
     if abs(chain[RIGHT, i - 1] - chain[LEFT, i]) > 2 * SLIVER_KWH:
         return False
     if chain[COST_SLOPE, i - 1] != chain[COST_SLOPE, i]:
-        return chain[COST_SLOPE, i - 1] < chain[COST_SLOPE, i]
-    return chain[USE_SLOPE, i - 1] <= chain[USE_SLOPE, i]
+        return bool(chain[COST_SLOPE, i - 1] < chain[COST_SLOPE, i])
+    return bool(chain[USE_SLOPE, i - 1] <= chain[USE_SLOPE, i])
 
 
 def _convolve(

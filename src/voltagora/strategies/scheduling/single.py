@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from voltagora.domain.units import Integers
+from voltagora.domain.units import Floats, Integers
 from voltagora.strategies.kernels.compilation import compiled
 from voltagora.strategies.kernels.exclusive_slots import DIRECTION_TYPES, choose_directions
 from voltagora.strategies.kernels.session_schedule import (
@@ -71,12 +71,25 @@ def planned(session: Session, discharge_kw: float, wear: float, *, by_price: boo
 
 def directions_of(session: Session, discharge_kw: float, wear: float) -> Integers:
     """Choose for each slot where buying and selling at once would pay what it does instead."""
+    limits, most = limits_of(session, discharge_kw, wear)
+    return compiled(choose_directions, DIRECTION_TYPES)(
+        session.start_kwh,
+        session.low_kwh,
+        session.high_kwh,
+        session.start_kwh + min(session.energy_kwh, most),
+        session.charge_efficiency,
+        session.discharge_efficiency,
+        limits,
+    )
+
+
+def limits_of(session: Session, discharge_kw: float, wear: float) -> tuple[Floats, float]:
+    """Give what each slot can do, as `slot_limits` does, and the most the battery can gain, kWh."""
     limits = np.empty((4, len(session.buy)))
-    terms = terms_of(session, discharge_kw, wear)
     most, _ = compiled(slot_limits, LIMIT_TYPES)(
         True,
         (session.arrival, session.departure, session.first_slot, session.step_seconds),
-        terms,
+        terms_of(session, discharge_kw, wear),
         session.buy,
         session.sell,
         NO_LIMIT if session.headroom_charge_kwh is None else session.headroom_charge_kwh,
@@ -84,16 +97,7 @@ def directions_of(session: Session, discharge_kw: float, wear: float) -> Integer
         ANYWHERE,
         limits,
     )
-    gain = min(session.energy_kwh, most, session.high_kwh - session.start_kwh)
-    return compiled(choose_directions, DIRECTION_TYPES)(
-        session.start_kwh,
-        session.low_kwh,
-        session.high_kwh,
-        session.start_kwh + gain,
-        session.charge_efficiency,
-        session.discharge_efficiency,
-        limits,
-    )
+    return limits, min(most, session.high_kwh - session.start_kwh)
 
 
 def planned_batch(batch: SessionBatch, wear: float, *, by_price: bool, v2g: bool) -> PlannedBatch:
