@@ -22,7 +22,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class ListedConnector(Listed, frozen=True, kw_only=True):
     """`[[stations.list.connectors]]`: one plug, or several equal ones."""
 
-    connector_type: Word
+    connector_type: Annotated[Word, Meta(description="Kind of plug, by name.")]
     power_kw: Annotated[PositiveKw, Meta(description="Rated power, kW.")]
     level: Annotated[Level, Meta(description="Charging level: 1 and 2 AC, 3 fast.")] = 2
     v2g_capable: Annotated[bool, Meta(description="It can discharge a vehicle.")] = True
@@ -32,7 +32,7 @@ class ListedConnector(Listed, frozen=True, kw_only=True):
 class ListedStation(Listed, frozen=True, kw_only=True):
     """`[[stations.list]]`: one station."""
 
-    id: Id
+    id: Annotated[Id, Meta(description="Its name, unique over all kinds of agents.")]
     latitude: Latitude
     longitude: Longitude
     connectors: Annotated[
@@ -77,10 +77,10 @@ class ListedNeed(Listed, frozen=True, kw_only=True):
 class ListedVehicle(Listed, frozen=True, kw_only=True):
     """`[[vehicles.list]]`: one vehicle with its stays."""
 
-    id: Id
+    id: Annotated[Id, Meta(description="Its name, unique over all kinds of agents.")]
     latitude: Latitude
     longitude: Longitude
-    connector_type: Word
+    connector_type: Annotated[Word, Meta(description="Kind of plug, by name.")]
     power_kw: Annotated[PositiveKw, Meta(description="Power asked of a connector, kW.")]
     capacity_kwh: Annotated[float, Meta(gt=0, le=1e12, description="Usable battery capacity, kWh.")]
     area: Annotated[Id | None, Meta(description="Its grid area; absent: the first.")] = None

@@ -73,7 +73,7 @@ class GridSettings(Section, frozen=True, kw_only=True):
 class NetworkSettings(Section, frozen=True, kw_only=True):
     """`[[areas.networks]]`: one station network, hence one recommender."""
 
-    id: Id
+    id: Annotated[Id, Meta(description="Its name, unique over all areas.")]
     station_share: Annotated[
         Weight, Meta(description="Part of the area's stations, in proportion to the other networks'.")
     ] = 1.0
@@ -82,7 +82,7 @@ class NetworkSettings(Section, frozen=True, kw_only=True):
 class AreaSettings(Section, frozen=True, kw_only=True):
     """`[[areas]]`: one grid area, hence one imbalance and one mechanism design agent."""
 
-    id: Id
+    id: Annotated[Id, Meta(description="Its name, at most 40 characters.")]
     networks: Annotated[
         tuple[NetworkSettings, ...],
         Meta(description="Competing station networks; absent: one, named after the area."),

@@ -15,6 +15,7 @@ from voltagora.scenario.settings import StrategySection
 from voltagora.strategies.parameters import in_words, nearest_of
 
 _WRONG = object()
+FAR = 1e9
 
 
 def read_struct(kind: type[msgspec.Struct], raw: Any, path: str, errors: list[InputError]) -> Any:
@@ -100,12 +101,26 @@ def _words(info: inspect.Type) -> str:
             return "a name: 1 to 64 of A-Z a-z 0-9 _ -"
         case inspect.StrType() if info.min_length:
             return "a text that is not empty"
+        case inspect.FloatType() | inspect.IntType():
+            return in_words(_without_far_bounds(info))
+        case inspect.StructType():
+            return "table"
+        case inspect.VarTupleType() if isinstance(_bare(info.item_type), inspect.StructType):
+            return "a list of tables"
         case inspect.VarTupleType() | inspect.ListType():
             return f"a list of {_words(info.item_type)}"
         case inspect.UnionType():
             return " or ".join(_words(each) for each in info.types if not isinstance(each, inspect.NoneType))
         case _:
             return in_words(info)
+
+
+def _without_far_bounds(info: inspect.FloatType | inspect.IntType) -> inspect.Type:
+    """Forget bounds that only keep arithmetic safe and that nobody will meet."""
+    low = None if info.ge is not None and info.ge <= -FAR else info.ge
+    high = None if info.le is not None and info.le >= FAR else info.le
+    bounded: inspect.Type = structs.replace(info, ge=low, le=high)
+    return bounded
 
 
 def _bare(info: inspect.Type) -> inspect.Type:
