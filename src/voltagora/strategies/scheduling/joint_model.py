@@ -242,7 +242,8 @@ class JointModel:
         return rows, columns, values, np.concatenate(lower), np.concatenate(upper)
 
     def _stored(self, found: Floats) -> Floats:
-        return self.eta_in * found[: self.total] - found[self.total : 2 * self.total] / self.eta_out
+        stored: Floats = self.eta_in * found[: self.total] - found[self.total : 2 * self.total] / self.eta_out
+        return stored
 
     def _split(self, values: Floats) -> list[Floats]:
         return np.split(values, self.last[:-1] + 1)
