@@ -85,7 +85,7 @@ def _solar(seed: int, ordinals: Integers, months: Integers) -> Floats:
     clouds = draws.uniform(ordinals, 0) ** 2 * 0.7
     flicker = 1 - 0.25 * draws.uniform(ordinals[:, None], 1 + HOURS)
     noon = np.array(_SOLAR_NOON_MW)[months]
-    return _clipped((noon * (1 - clouds))[:, None] * clear * flicker * 1.15, 0, 2200)
+    return _clipped((noon * (1 - clouds))[:, None] * clear * flicker * 1.48, 0, 2200)
 
 
 def _wind(seed: int, ordinals: Integers, months: Integers) -> Floats:
