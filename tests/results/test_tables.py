@@ -136,12 +136,14 @@ def test_tables_can_be_asked_in_sql(world: Any, gathered: Any, tmp_path: Path) -
     built = tables.build(gathered(made.records, made.span))
     pq.write_table(built["sessions"], tmp_path / "sessions.parquet")
 
-    found = duckdb.sql(
-        f"""
-        select (select sum(charged_kwh) from '{tmp_path}/sessions.parquet'),
-               (select sum(greatest(k, 0)) from (select unnest(schedule_kwh) k from '{tmp_path}/sessions.parquet'))
-        """
-    ).fetchone()
+    with duckdb.connect() as connection:
+        connection.execute(f"create view sessions as from '{tmp_path}/sessions.parquet'")
+        found = connection.execute(
+            """
+            select (select sum(charged_kwh) from sessions),
+                   (select sum(greatest(k, 0)) from (select unnest(schedule_kwh) k from sessions))
+            """
+        ).fetchone()
 
     assert found is not None
     assert found[0] == pytest.approx(found[1])

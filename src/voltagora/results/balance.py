@@ -49,12 +49,12 @@ class Balance:
     @property
     def imbalance_kwh(self) -> Floats:
         """Supply less demand, kWh."""
-        return self.supply_kwh - self.demand_kwh
+        return round_array(self.supply_kwh - self.demand_kwh, ENERGY_DECIMALS)
 
     @property
     def base_imbalance_kwh(self) -> Floats:
         """Supply less demand without the fleet, kWh."""
-        return self.base_supply_kwh - self.base_demand_kwh
+        return round_array(self.base_supply_kwh - self.base_demand_kwh, ENERGY_DECIMALS)
 
     def metrics(self) -> dict[str, Number]:
         """The five figures of `BALANCE_METRICS`, with the fleet."""

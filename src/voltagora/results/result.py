@@ -22,7 +22,8 @@ class Result:
     """The result of one run.
 
     Attributes:
-        name: what reports call it: the folder's name, or the scenario's.
+        name: what comparisons call it: the folder's name, or the scenario's.
+        title: what it ran.
         manifest: scenario, seed, versions and hashes, as run.json holds them, without the metrics.
         metrics: every figure of docs/kpis.md, by name.
         tables: every table of docs/kpis.md as a pyarrow Table, by name.
@@ -83,10 +84,14 @@ class Result:
 
     @property
     def name(self) -> str:
-        """What reports call this run."""
-        if self.path is not None:
-            return self.path.resolve().name
-        return str(self.manifest.get("name") or "run")
+        """What comparisons call this run: its folder, or what it ran."""
+        return self.title if self.path is None else self.path.resolve().name
+
+    @property
+    def title(self) -> str:
+        """What this run ran; not its folder, since the report's bytes must not depend on that."""
+        named = self.manifest.get("name") or self.manifest.get("scenario")
+        return named if isinstance(named, str) else "run"
 
     @property
     def sessions(self) -> Any:

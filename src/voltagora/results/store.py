@@ -145,6 +145,22 @@ def to_json(value: Any) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2) + b"\n"
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write one file anew, so that a reader finds the old one or the new one, never half of it.
+
+    Raises:
+        RunError: the disk refused; the old file is as it was.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        _write(partial, content)
+        partial.replace(path)
+    except OSError as error:
+        raise RunError(f"{path}: could not be written ({error.strerror or error})") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def _fill(
     folder: Path,
     manifest: Mapping[str, Any],
