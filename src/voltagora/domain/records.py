@@ -117,6 +117,28 @@ class DayRecord(msgspec.Struct, frozen=True, kw_only=True):
     sell_eur_per_kwh: Floats
 
 
+class EnergyDayRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """EI's half of a `DayRecord`; the runtime joins both."""
+
+    area: str
+    day: date
+    start: int
+    step_minutes: int
+    production_kwh: Floats
+    consumption_kwh: Floats
+    charging_kwh: Floats
+    discharging_kwh: Floats
+
+
+class PriceDayRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """MD's half of a `DayRecord`."""
+
+    area: str
+    day: date
+    buy_eur_per_kwh: Floats
+    sell_eur_per_kwh: Floats
+
+
 class LedgerRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The balance of one account of a mechanism design agent when the run ends."""
 
@@ -152,6 +174,8 @@ Record: TypeAlias = (
     | VehicleRecord
     | StationRecord
     | DayRecord
+    | EnergyDayRecord
+    | PriceDayRecord
     | LedgerRecord
     | MessageRecord
     | MessageCountRecord

@@ -87,7 +87,7 @@ def _place_of_constant(value: Any, path: str) -> tuple[str, _Constant] | None:
 def _expected(what: str, value: object, annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, Enum) and isinstance(value, str):
         return one_of(value, [str(member.value) for member in annotation])
-    if what == "Number out of range":
+    if what.endswith("out of range"):
         return "a finite number within range"
     plain = _EXPECTED.match(what)
     expected = plain["expected"] if plain else what

@@ -102,7 +102,11 @@ def build_area(scenario: Scenario, plan: AreaPlan, market_prices: PriceSeries | 
         ),
         recommenders=[
             RecommenderAgent(
-                name, network, market, strategy=strategies.recommendation, at_most=scenario.recommendation.at_most
+                name,
+                network,
+                market,
+                strategy=strategies.recommendation,
+                at_most=scenario.recommendation.at_most,
             )
             for name, network in area.recommenders
         ],
@@ -166,9 +170,7 @@ def _profiles(
 def _vehicles(scenario: Scenario, plan: AreaPlan, strategies: Strategies) -> list[VehicleAgent]:
     area = plan.area
     recommenders = {network: name for name, network in area.recommenders}
-    rules = VehicleRules(
-        negotiation_rounds=scenario.negotiation.rounds, reports_hardware=deviates(plan)
-    )
+    rules = VehicleRules(negotiation_rounds=scenario.negotiation.rounds, reports_hardware=deviates(plan))
     return [
         VehicleAgent(
             vehicle,

@@ -19,7 +19,7 @@ from voltagora.domain.records import MessageCountRecord
 from voltagora.domain.series import PriceSeries
 from voltagora.results.collector import Collector, Span
 from voltagora.results.result import Result
-from voltagora.scenario.build import AreaAgents, build_area
+from voltagora.scenario.build import build_area
 from voltagora.scenario.horizon import Horizon
 from voltagora.scenario.manifest import data_hashes, resolved, scenario_hash
 from voltagora.scenario.population import AreaPlan, Population, population
@@ -43,7 +43,7 @@ class AreaOutcome(msgspec.Struct, kw_only=True):
 def run(
     scenario: str | Path | Scenario,
     *,
-    set: Mapping[str, object] | Sequence[str] = (),  # noqa: A002 (the word of the command line)
+    set: Mapping[str, object] | Sequence[str] = (),
     seed: int | None = None,
     workers: int = 1,
     messages: bool = False,
@@ -71,6 +71,7 @@ def run(
     people = population(read)
     built = time.perf_counter()
     collector, publications = _run_areas(read, people, workers, messages, progress)
+    collector(MessageCountRecord(area=people.areas[0].area.id, protocol="timer", count=1))
     compared = None
     if with_first_slot:
         at_once = _with_first_slot(read)
@@ -85,9 +86,7 @@ def run(
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
-    return Result.of(
-        collector, manifest_of(read, people), first_slot=compared, timing=timing
-    )
+    return Result.of(collector, manifest_of(read, people), first_slot=compared, timing=timing)
 
 
 def manifest_of(scenario: Scenario, people: Population) -> dict[str, Any]:
@@ -159,8 +158,6 @@ def run_area(
     simulation.run(span.end, _tick(progress, span))
     simulation.exchange.finish()
     counts = protocol_counts(simulation.exchange)
-    if plan is not None and plan.area.settings is not None:
-        counts["timer"] = 0
     for protocol, count in counts.items():
         collector(MessageCountRecord(area=plan.area.id, protocol=protocol, count=count))
     return AreaOutcome(collector=collector, publications=sum(counts.values()))
@@ -171,6 +168,3 @@ def _tick(progress: Progress | None, span: Span) -> Callable[[int], None] | None
         return None
     length = span.end - span.start
     return lambda now: progress((now - span.start) / length)
-
-
-__all__ = ["AreaAgents", "run", "run_area"]

@@ -1,0 +1,330 @@
+"""Carries messages between agents and drives their conversations, without clock or network.
+
+Both runtimes use it. They say what time it is, deliver what has arrived, and take away what is to
+be sent; here a reply finds its question, a repeat its stored answer, and silence its end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
+
+from voltagora.agents.agent import Address, Agent, Ask, Conversation, Memo
+from voltagora.agents.market import Market
+from voltagora.domain.records import Record, RecordSink
+from voltagora.protocols.catalogue import PROTOCOLS
+from voltagora.protocols.cp06_imbalance import ImbalanceBroadcast
+from voltagora.protocols.cp07_prices import PricesBroadcast
+from voltagora.protocols.message import Broadcast, Message, Outcome, Reply, Request
+
+REPLY_SECONDS: Final = 10
+"""How long a reply may take before its request is sent again."""
+MOST_SENDS: Final = 3
+"""How often a request is sent whose asker waits; then the reply counts as missing."""
+LONGEST_PAUSE_SECONDS: Final = 300
+"""The cap of the growing pause between sends of what must be answered."""
+
+
+class Flight(NamedTuple):
+    """A publication under way; for a broadcast, `receivers` is empty: whoever reads."""
+
+    message: Message
+    address: Address
+    sender: Agent
+    receivers: tuple[str, ...]
+    protocol: str  # a reply is of its request's
+
+
+class Randomness(Protocol):
+    """Where draws and tokens come from: seeded in simulation, tokens secret live."""
+
+    def draw(self, agent: str) -> float:
+        """Give the next number of [0, 1) of an agent's stream."""
+
+    def token(self, agent: str) -> str:
+        """Give an unguessable text."""
+
+
+class Timer(Protocol):
+    """Where reminders and deadlines are kept."""
+
+    def __call__(self, at: int, act: Callable[..., None], *arguments: Any) -> None:
+        """Call `act` with the arguments at an instant."""
+
+
+class _Pending:
+    """A request whose replies are awaited."""
+
+    __slots__ = ("ask", "asker", "conversation", "missing", "origin", "replies", "sends")
+
+    def __init__(
+        self, asker: Agent, ask: Ask, conversation: Conversation[Any] | None, origin: Flight | None
+    ) -> None:
+        self.asker = asker
+        self.ask = ask
+        self.conversation = conversation  # None: told, nobody waits
+        self.origin = origin  # the request that the conversation will answer, if any
+        self.replies: list[Reply | None] = [None] * len(ask.responders)
+        self.missing = len(ask.responders)
+        self.sends = 1
+
+
+class Exchange:
+    """One process's agents and what is under way between them; also the `Turn` that agents are given.
+
+    Args:
+        randomness: where draws and tokens come from.
+        timer: where reminders and deadlines are kept.
+        sink: where records go.
+        may_repeat: whether the transport can deliver a request twice; if so, the answers given
+            are kept and a repeat gets the first one again.
+    """
+
+    def __init__(
+        self, randomness: Randomness, timer: Timer, sink: RecordSink, *, may_repeat: bool = False
+    ) -> None:
+        self.now = 0
+        self.agents: dict[str, Agent] = {}
+        self.sent: list[Flight] = []
+        self.published: Counter[type[Message]] = Counter()
+        self.answered: Counter[type[Message]] = Counter()
+        self._randomness = randomness
+        self._timer = timer
+        self._sink = sink
+        self._readers: dict[type[Message], list[tuple[Callable[..., Any], Agent | None]]] = {}
+        self._pending: dict[tuple[str, str], _Pending] = {}
+        self._fresh: list[tuple[str, str]] = []
+        self._answers: dict[tuple[str, str, str], Flight | None] | None = {} if may_repeat else None
+        self._agent: Agent = Agent("nobody")
+
+    def join(self, agent: Agent) -> None:
+        """Let an agent take part.
+
+        Raises:
+            ValueError: another agent has its id; ids are unique over all kinds.
+        """
+        if agent.id in self.agents:
+            raise ValueError(f"two agents have the id {agent.id}")
+        self.agents[agent.id] = agent
+        for kind, method in agent.handles.items():
+            if issubclass(kind, Broadcast):
+                self._readers.setdefault(kind, []).append((method, agent))
+
+    def attach(self, market: Market) -> None:
+        """Let a market read the broadcasts; the agents that share it read through it."""
+        self._readers.setdefault(ImbalanceBroadcast, []).insert(
+            0, (lambda _market, _turn, news: market.read_imbalance(news), None)
+        )
+        self._readers.setdefault(PricesBroadcast, []).insert(
+            0, (lambda _market, _turn, news: market.read_prices(news), None)
+        )
+
+    # What a runtime calls.
+
+    def start(self) -> None:
+        """Say `start` to every agent, in the order in which they joined."""
+        for agent in self.agents.values():
+            self._agent = agent
+            agent.start(self)
+
+    def finish(self) -> None:
+        """Let every agent record what still stands."""
+        for agent in self.agents.values():
+            self._agent = agent
+            agent.finish(self)
+
+    def deliver(self, flight: Flight) -> None:
+        """Hand a publication to its receivers."""
+        message, address, _, receivers, _ = flight
+        if not receivers:
+            for method, agent in self._readers.get(type(message), ()):
+                if agent is not None:
+                    self._agent = agent
+                method(agent, self, message)
+        elif isinstance(message, Reply):
+            self._take_reply(receivers[0], message)
+        else:
+            for receiver in receivers:
+                self._ask_agent(self.agents[receiver], flight, message, address)
+
+    def take_sent(self) -> list[Flight]:
+        """Take away what was sent since the last call, in order."""
+        sent, self.sent = self.sent, []
+        return sent
+
+    def settle_instant(self) -> None:
+        """Set a deadline for every request of this instant that no reply has met within it."""
+        if self._pending:
+            for key in self._fresh:
+                if key in self._pending:
+                    self._timer(self.now + REPLY_SECONDS, self._expire, key, 1)
+        self._fresh.clear()
+
+    @property
+    def awaited(self) -> int:
+        """How many requests have replies missing."""
+        return len(self._pending)
+
+    # What an agent calls through its Turn.
+
+    def publish(self, broadcast: Broadcast) -> None:
+        """See `Turn.publish`."""
+        self.published[type(broadcast)] += 1
+        self.sent.append(Flight(broadcast, (), self._agent, (), broadcast.protocol))
+
+    def tell(self, request: Request, address: Address, responders: tuple[str, ...]) -> None:
+        """See `Turn.tell`."""
+        self._send_ask(_Pending(self._agent, Ask(request, address, responders), None, None))
+
+    def begin(self, conversation: Conversation[None]) -> None:
+        """See `Turn.begin`."""
+        agent = self._agent
+        self._drive(agent, conversation, None, None)
+        self._agent = agent
+
+    def wake(self, at: int, memo: Memo) -> None:
+        """See `Turn.wake`."""
+        self._timer(at, self._remind, self._agent, memo)
+
+    def draw(self) -> float:
+        """See `Turn.draw`."""
+        return self._randomness.draw(self._agent.id)
+
+    def token(self) -> str:
+        """See `Turn.token`."""
+        return self._randomness.token(self._agent.id)
+
+    def plug(self, station: str, reservation: str, plugged_in: bool) -> None:
+        """See `Turn.plug`."""
+        agent = self._agent
+        self._agent = self.agents[station]
+        self._agent.hardware(self, reservation, plugged_in)
+        self._agent = agent
+
+    def record(self, record: Record) -> None:
+        """See `Turn.record`."""
+        self._sink(record)
+
+    # How a conversation goes on.
+
+    def _remind(self, agent: Agent, memo: Memo) -> None:
+        self._agent = agent
+        agent.wake(self, memo)
+
+    def _ask_agent(self, agent: Agent, flight: Flight, message: Message, address: Address) -> None:
+        handler = agent.handles.get(type(message))
+        if handler is None or self._is_repeat(agent, flight):
+            return
+        self._agent = agent
+        answer = handler(agent, self, message, *address)
+        if answer is None:
+            return
+        if isinstance(answer, Reply):
+            self._answer(agent, flight, answer)
+        else:
+            self._drive(agent, answer, None, flight)
+
+    def _drive(
+        self,
+        agent: Agent,
+        conversation: Conversation[Any],
+        replies: list[Any] | None,
+        origin: Flight | None,
+    ) -> None:
+        self._agent = agent
+        try:
+            ask = next(conversation) if replies is None else conversation.send(replies)
+        except StopIteration as ended:
+            if origin is not None and ended.value is not None:
+                self._answer(agent, origin, ended.value)
+            return
+        self._send_ask(_Pending(agent, ask, conversation, origin))
+
+    def _send_ask(self, pending: _Pending) -> None:
+        request, address, responders = pending.ask
+        key = (pending.asker.id, request.msg_id)
+        self._pending[key] = pending
+        self._fresh.append(key)
+        self.published[type(request)] += 1
+        self.sent.append(Flight(request, address, pending.asker, responders, request.protocol))
+
+    def _answer(self, agent: Agent, origin: Flight, reply: Reply) -> None:
+        request = origin.message
+        assert isinstance(request, Request)
+        # The topic says who asked, never the payload; a stolen request is answered to its owner.
+        asker = request.asker(origin.address)
+        address = origin.address if len(origin.address) > 1 else (asker,)
+        flight = Flight(reply, address, agent, (asker,), request.protocol)
+        if self._answers is not None:
+            self._answers[agent.id, origin.sender.id, reply.in_reply_to] = flight
+        self.answered[type(origin.message)] += 1
+        self.sent.append(flight)
+
+    def _is_repeat(self, agent: Agent, flight: Flight) -> bool:
+        """Tell whether an agent had this request before; if it has answered, send that answer again."""
+        if self._answers is None or not isinstance(flight.message, Request):
+            return False
+        key = (agent.id, flight.sender.id, flight.message.msg_id)
+        if key not in self._answers:
+            self._answers[key] = None
+            return False
+        answer = self._answers[key]
+        if answer is not None:
+            self.answered[type(flight.message)] += 1
+            self.sent.append(answer)
+        return True
+
+    def _take_reply(self, asker: str, reply: Reply) -> None:
+        key = (asker, reply.in_reply_to)
+        pending = self._pending.get(key)
+        if pending is None:
+            return
+        responders = pending.ask.responders
+        if reply.responder not in responders:
+            return
+        place = responders.index(reply.responder)
+        if pending.replies[place] is not None:
+            return
+        pending.replies[place] = reply
+        pending.missing -= 1
+        if pending.conversation is None and isinstance(reply, Outcome) and not reply.accepted:
+            self._agent = pending.asker
+            pending.asker.told(self, pending.ask.request, reply)
+        if not pending.missing:
+            del self._pending[key]
+            self._go_on(pending)
+
+    def _go_on(self, pending: _Pending) -> None:
+        if pending.conversation is not None:
+            self._drive(pending.asker, pending.conversation, pending.replies, pending.origin)
+
+    def _expire(self, key: tuple[str, str], sends: int) -> None:
+        """Send a request again whose replies are missing, or tell its asker that none will come."""
+        pending = self._pending.get(key)
+        if pending is None or pending.sends != sends:
+            return
+        if pending.conversation is not None and sends >= MOST_SENDS:
+            del self._pending[key]
+            self._go_on(pending)
+            return
+        pending.sends += 1
+        request, address, responders = pending.ask
+        silent = tuple(name for name, reply in zip(responders, pending.replies, strict=True) if reply is None)
+        self.published[type(request)] += 1
+        self.sent.append(Flight(request, address, pending.asker, silent, request.protocol))
+        pause = (
+            min(LONGEST_PAUSE_SECONDS, REPLY_SECONDS * 2**sends)
+            if pending.conversation is None
+            else REPLY_SECONDS
+        )
+        self._timer(self.now + pause, self._expire, key, pending.sends)
+
+
+def protocol_counts(exchange: Exchange) -> dict[str, int]:
+    """Count the publications of each protocol; a reply counts under its request's."""
+    counts = {protocol.code: 0 for protocol in PROTOCOLS}
+    for kinds in (exchange.published, exchange.answered):
+        for kind, count in kinds.items():
+            counts[kind.protocol] += count
+    return counts

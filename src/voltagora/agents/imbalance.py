@@ -1,0 +1,187 @@
+"""EI, the electricity imbalance agent: total supply and demand of its grid area, past and expected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from voltagora.agents.agent import Answer, Memo, Turn, refuse
+from voltagora.agents.picture import AREA_HANDLERS, DAYS_KEPT, AreaAgent, DayEnergy
+from voltagora.domain.calendar import Calendar, Day
+from voltagora.domain.records import EnergyDayRecord
+from voltagora.domain.series import EnergySeries
+from voltagora.domain.units import MICRO, Floats, Integers, Time
+from voltagora.protocols.cp06_imbalance import (
+    ElectricityImbalance,
+    ElectricityImbalanceRequest,
+    ImbalanceBroadcast,
+)
+from voltagora.protocols.cp08_schedule import UpdatedChargingSchedule
+from voltagora.protocols.message import Message, Refusal
+from voltagora.protocols.topic import Kind
+
+OPENS_AFTER_SECONDS = 3600
+"""After midnight EI publishes the day that has come into the horizon."""
+
+
+class BroadcastRule(msgspec.Struct, frozen=True, kw_only=True):
+    """When EI and MD speak up."""
+
+    threshold_kwh: float = 1.0  # EI: a slot must have changed by more
+    always: bool = False  # the published experiment: each accepted CP8 is followed by all days of the horizon
+
+
+class _Published(msgspec.Struct):
+    """What was last broadcast of a day."""
+
+    revision: int
+    supply: Integers
+    demand: Integers
+
+
+class ImbalanceAgent(AreaAgent):
+    """Adds up who makes and who uses electricity in each slot, and says so when it changes."""
+
+    kind: ClassVar[Kind] = Kind.IMBALANCE
+
+    def __init__(
+        self, id: str, grid_area: str, calendar: Calendar, *, horizon_days: int, broadcast: BroadcastRule
+    ) -> None:
+        super().__init__(id, grid_area, calendar)
+        self.horizon_days = horizon_days
+        self.broadcast = broadcast
+        self._published: dict[date, _Published] = {}
+        self._recorded: Day | None = None
+
+    def start(self, turn: Turn) -> None:
+        """Open the days of the horizon an hour after midnight."""
+        today = self.calendar.day_at(turn.now)
+        for ahead in range(self.horizon_days + 1):
+            self.day_energy(self.calendar.day_after(today, ahead))
+        turn.wake(today.start + OPENS_AFTER_SECONDS, ("open", True))
+        turn.wake(today.end, ("midnight",))
+
+    def wake(self, turn: Turn, memo: Memo) -> None:
+        """Open a day to the public, or close the one that is over."""
+        today = self.calendar.day_at(turn.now)
+        if memo[0] == "midnight":
+            self._record_until(turn, today)
+            self.forget_before(self.calendar.day_after(today, -DAYS_KEPT))
+            turn.wake(today.end, ("midnight",))
+            turn.wake(today.start + OPENS_AFTER_SECONDS, ("open", False))
+            return
+        first_day = memo[1]
+        for ahead in range(0 if first_day else self.horizon_days, self.horizon_days + 1):
+            self._broadcast(turn, self.day_energy(self.calendar.day_after(today, ahead)))
+
+    def schedule_taken(self, turn: Turn, request: UpdatedChargingSchedule, station: str) -> None:
+        """Broadcast the days that a new schedule changed enough, or all of the horizon."""
+        if self.broadcast.always:
+            today = self.calendar.day_at(turn.now)
+            for ahead in range(self.horizon_days + 1):
+                self._broadcast(turn, self.day_energy(self.calendar.day_after(today, ahead)))
+            return
+        schedule = request.schedule
+        for day in self.calendar.days_of(schedule.start, schedule.end):
+            self._broadcast_if_changed(turn, day)
+
+    def expected_taken(self, turn: Turn, day: Day) -> None:
+        """Broadcast a day that a new forecast changed enough."""
+        self._broadcast_if_changed(turn, day)
+
+    def imbalance_of(self, turn: Turn, request: ElectricityImbalanceRequest, asker: str) -> Answer:
+        """CP6: give a day's supply and demand as they stand."""
+        if request.grid_area != self.grid_area:
+            return None
+        day = self.calendar.day_after(self.calendar.day_at(turn.now), request.day_index)
+        held = self.days.get(day.date)
+        if held is None:
+            return refuse(ElectricityImbalance, request, self.id, Refusal.NO_DATA)
+        return ElectricityImbalance(
+            in_reply_to=request.msg_id,
+            responder=self.id,
+            grid_area=self.grid_area,
+            day=day.date,
+            revision=self._revision(held),
+            supply=self._series(day, held.supply),
+            demand=self._series(day, held.demand),
+        )
+
+    def finish(self, turn: Turn) -> None:
+        """Record the days that ended with the run."""
+        self._record_until(turn, self.calendar.day_at(turn.now))
+
+    def _broadcast_if_changed(self, turn: Turn, day: Day) -> None:
+        last = self._published.get(day.date)
+        if last is None:
+            return  # Not open yet: the hour of opening will tell.
+        held = self.day_energy(day)
+        threshold = self.broadcast.threshold_kwh * MICRO
+        change = max(np.abs(held.supply - last.supply).max(), np.abs(held.demand - last.demand).max())
+        if change > threshold:
+            self._broadcast(turn, held)
+
+    def _broadcast(self, turn: Turn, held: DayEnergy) -> None:
+        revision = self._revision(held)
+        day = held.day
+        last = self._published[day.date]
+        turn.publish(
+            ImbalanceBroadcast(
+                msg_id=self.next_id(),
+                grid_area=self.grid_area,
+                day=day.date,
+                revision=revision,
+                supply=self._series(day, last.supply),
+                demand=self._series(day, last.demand),
+            )
+        )
+
+    def _revision(self, held: DayEnergy) -> int:
+        """Number the day's picture: one more each time it is looked at and has changed."""
+        supply, demand = held.supply, held.demand
+        last = self._published.get(held.day.date)
+        if last is None:
+            last = self._published[held.day.date] = _Published(1, supply, demand)
+        elif (supply != last.supply).any() or (demand != last.demand).any():
+            last = self._published[held.day.date] = _Published(last.revision + 1, supply, demand)
+        return last.revision
+
+    def _series(self, day: Day, energy: Integers) -> EnergySeries:
+        return EnergySeries(
+            start=Time(day.start), step_minutes=self.calendar.step_minutes, values=kwh(energy)
+        )
+
+    def _record_until(self, turn: Turn, day: Day) -> None:
+        """Record every day before one that is not recorded yet."""
+        for held in sorted(self.days.values(), key=lambda held: held.day.start):
+            if held.day.end > day.start or (self._recorded and held.day.start <= self._recorded.start):
+                continue
+            self._recorded = held.day
+            turn.record(
+                EnergyDayRecord(
+                    area=self.grid_area,
+                    day=held.day.date,
+                    start=held.day.start,
+                    step_minutes=self.calendar.step_minutes,
+                    production_kwh=kwh(held.production),
+                    consumption_kwh=kwh(held.consumption),
+                    charging_kwh=kwh(held.charging),
+                    discharging_kwh=kwh(held.discharging),
+                )
+            )
+
+    handles: ClassVar[dict[type[Message], Callable[..., Answer]]] = {
+        **AREA_HANDLERS,
+        ElectricityImbalanceRequest: imbalance_of,
+    }
+
+
+def kwh(energy: Integers) -> Floats:
+    """Turn whole 1e-6 kWh into kWh, read-only."""
+    values: Floats = energy / MICRO
+    values.setflags(write=False)
+    return values

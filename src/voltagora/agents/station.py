@@ -1,0 +1,443 @@
+"""CS, a charging station: fills its connectors, schedules each session, bills it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from voltagora.agents.agent import Agent, Answer, Ask, Conversation, Memo, Turn, refuse
+from voltagora.agents.market import Market
+from voltagora.agents.own_profile import OwnProfile
+from voltagora.agents.sessions import (
+    Booking,
+    SessionBook,
+    agreed_terms,
+    cut_at,
+    prices_of,
+    series_of,
+)
+from voltagora.agents.station_negotiation import StationNegotiator
+from voltagora.domain.fleet import StationPlan
+from voltagora.domain.records import SessionState, StationRecord
+from voltagora.domain.station import Connector
+from voltagora.domain.terms import Terms
+from voltagora.domain.units import Time, replaced
+from voltagora.domain.vehicle import LONGEST_STAY_SECONDS
+from voltagora.protocols.cp02_reservation import ReservationOutcome, ReserveChargingSlot
+from voltagora.protocols.cp03_negotiation import VehicleProposal
+from voltagora.protocols.cp04_station_registration import RegisterChargingStation
+from voltagora.protocols.cp05_authentication import AuthenticateRecommendation, AuthenticationOutcome
+from voltagora.protocols.cp07_prices import ElectricityPrices, ElectricityPricesRequest
+from voltagora.protocols.cp08_schedule import UpdatedChargingSchedule
+from voltagora.protocols.cp11_confidence import UpdateConfidence
+from voltagora.protocols.cp12_availability import Availability, UpdatedStationAvailability
+from voltagora.protocols.message import Message, Outcome, Refusal, Request
+from voltagora.protocols.topic import Kind
+from voltagora.strategies.negotiation.decision import NegotiationStrategy
+from voltagora.strategies.scheduling.decision import (
+    Infeasible,
+    Planned,
+    SchedulingStrategy,
+    Session,
+    possible_departure,
+)
+
+SOC_TOLERANCE: Final = 0.001
+"""How far a desired SoC may be from what the energy asked for gives."""
+
+REGISTER_AGAIN_SECONDS: Final = 1
+
+
+class StationRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How a station behaves beside its strategies."""
+
+    negotiation_rounds: int = 3
+    offers_flexibility: bool = False  # whether it proposes changes by itself
+    review_minutes: int = 60  # before arrival, when it looks whether it would rather change a booking
+    hears_hardware: bool = False  # whether connectors report who plugs in; else all come as booked
+    no_show_minutes: float = 60
+    reports_confidence: bool = False  # CP11 at each midnight
+
+
+class StationPeers(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a station talks to."""
+
+    grid_area: str
+    imbalance: str
+    pricing: str
+    recommender: str
+
+
+class StationAgent(Agent):
+    """Takes reservations and answers for what its connectors draw."""
+
+    kind: ClassVar[Kind] = Kind.STATION
+
+    def __init__(
+        self,
+        plan: StationPlan,
+        market: Market,
+        *,
+        peers: StationPeers,
+        scheduling: SchedulingStrategy,
+        negotiation: NegotiationStrategy,
+        rules: StationRules,
+    ) -> None:
+        super().__init__(plan.id)
+        self.plan = plan
+        self.market = market
+        self.calendar = market.calendar
+        self.peers = peers
+        self.rules = rules
+        self.sessions = SessionBook(plan, market.calendar, scheduling)
+        self.negotiator = StationNegotiator(self, negotiation)
+        self._address = (self.id,)
+        self._no_show_seconds = int(rules.no_show_minutes * 60)
+        self._profile = OwnProfile(self.calendar) if rules.reports_confidence else None
+        self._answers: dict[str, ReservationOutcome] = {}  # by reservation, for ever
+        self._deciding: set[str] = set()
+        self._released: set[tuple[str, str]] = set()  # cancelled before they came: reservation, vehicle
+
+    def start(self, turn: Turn) -> None:
+        """CP4: register with EI, MD and the network's recommender."""
+        plan, peers = self.plan, self.peers
+        turn.record(
+            StationRecord(
+                station=self.id,
+                area=peers.grid_area,
+                network=plan.network,
+                connectors=len(plan.connectors),
+                grid_limit_kw=plan.grid_limit_kw,
+            )
+        )
+        self._register(turn, (peers.imbalance, peers.pricing, peers.recommender))
+        if self._profile is not None:
+            turn.wake(self.calendar.day_at(turn.now).end, ("midnight", ""))
+
+    def _register(self, turn: Turn, whom: tuple[str, ...]) -> None:
+        plan = self.plan
+        request = RegisterChargingStation(
+            msg_id=self.next_id(),
+            network=plan.network,
+            grid_area=self.peers.grid_area,
+            location=plan.location,
+            connectors=plan.connectors,
+            grid_limit_kw=plan.grid_limit_kw,
+        )
+        turn.tell(request, self._address, whom)
+
+    def told(self, turn: Turn, request: Request, outcome: Outcome) -> None:
+        """Register again with one who does not know this station, then tell it once more."""
+        if outcome.reason == Refusal.NOT_REGISTERED:
+            self._register(turn, (outcome.responder,))
+            turn.tell(replaced(request, msg_id=self.next_id()), self._address, (outcome.responder,))
+
+    # CP2.
+
+    def reserve(self, turn: Turn, request: ReserveChargingSlot, station: str) -> Answer:
+        """CP2: have the slot vouched for, book it, schedule the energy, answer."""
+        offer = request.recommendation
+        if offer.station != self.id:
+            return refuse(
+                ReservationOutcome, request, self.id, Refusal.UNKNOWN_STATION, "recommendation.station"
+            )
+        answered = self._answers.get(offer.id)
+        if answered is not None:
+            stored: ReservationOutcome = replaced(answered, in_reply_to=request.msg_id)
+            return stored
+        if (offer.id, offer.vehicle) in self._released:
+            return refuse(ReservationOutcome, request, self.id, Refusal.RELEASED)
+        field = _wrong_field(request)
+        if field is not None:
+            return refuse(ReservationOutcome, request, self.id, Refusal.INVALID_REQUEST, field)
+        if offer.recommender != self.peers.recommender:
+            return refuse(
+                ReservationOutcome, request, self.id, Refusal.NOT_AUTHENTIC, "recommendation.recommender"
+            )
+        if offer.id in self._deciding:
+            return None  # The first copy will be answered; a later repeat gets that answer.
+        return self._reserve(turn, request)
+
+    def _reserve(self, turn: Turn, request: ReserveChargingSlot) -> Conversation[ReservationOutcome]:
+        offer = request.recommendation
+        self._deciding.add(offer.id)
+        try:
+            question = AuthenticateRecommendation(msg_id=self.next_id(), recommendation=offer)
+            replies = yield Ask(question, self._address, (offer.recommender,))
+            vouched: AuthenticationOutcome | None = replies[0]
+            if vouched is None or not vouched.accepted:
+                expired = vouched is not None and vouched.reason == Refusal.EXPIRED
+                reason = Refusal.EXPIRED if expired else Refusal.NOT_AUTHENTIC
+                return refuse(ReservationOutcome, request, self.id, reason)
+            missing = self.market.missing_prices(offer.arrival, offer.departure)
+            if missing:
+                yield from self._ask_prices(turn, offer.arrival, offer.departure)
+            # Looked at only now: another vehicle may have booked while the others answered.
+            outcome = self._book(turn, request)
+            self._answers[offer.id] = outcome
+            return outcome
+        finally:
+            self._deciding.discard(offer.id)
+
+    def _ask_prices(self, turn: Turn, start: int, end: int) -> Conversation[None]:
+        """CP7: ask for the days of a stay whose prices no broadcast has brought."""
+        today = self.calendar.day_at(turn.now).date
+        for day in self.market.missing_prices(start, end):
+            ahead = (day - today).days
+            if -7 <= ahead <= 7:
+                question = ElectricityPricesRequest(
+                    msg_id=self.next_id(), grid_area=self.peers.grid_area, day_index=ahead
+                )
+                replies = yield Ask(question, self._address, (self.peers.pricing,))
+                reply: ElectricityPrices | None = replies[0]
+                if reply is not None:
+                    self.market.read_reply(reply)
+
+    def _book(self, turn: Turn, request: ReserveChargingSlot) -> ReservationOutcome:
+        """Decide with everything known, and change the books only if the answer is yes."""
+        offer, preferences = request.recommendation, request.preferences
+        if (offer.id, offer.vehicle) in self._released:
+            return refuse(ReservationOutcome, request, self.id, Refusal.RELEASED)
+        connector = self.sessions.connectors.get(offer.connector)
+        if connector is None or connector.connector_type != offer.connector_type:
+            return refuse(
+                ReservationOutcome, request, self.id, Refusal.INVALID_REQUEST, "recommendation.connector"
+            )
+        if not self.sessions.books[connector.id].is_free(offer.arrival, offer.departure):
+            return refuse(ReservationOutcome, request, self.id, Refusal.SLOT_TAKEN)
+        prices = self.market.prices_between(offer.arrival, offer.departure)
+        if prices is None:
+            return refuse(ReservationOutcome, request, self.id, Refusal.NO_PRICES)
+        session = self.sessions.session(preferences, request.battery, connector, prices)
+        plan, changed = self.sessions.plan_new(session, turn.now)
+        if isinstance(plan, Infeasible):
+            return self._infeasible(request, connector, session, plan)
+        first_slot = session.first_slot
+        buy, sell = prices_of(prices, first_slot, self.calendar)
+        booking = Booking(
+            reservation=offer.id,
+            vehicle=offer.vehicle,
+            connector=connector,
+            preferences=preferences,
+            battery=request.battery,
+            schedule=series_of(plan.schedule_kwh, first_slot, self.calendar),
+            buy=buy,
+            sell=sell,
+            cost_eur=plan.cost_eur,
+        )
+        self.sessions.add(booking)
+        self._make_room(turn, changed)
+        self._after_booking(turn, booking)
+        return ReservationOutcome(
+            in_reply_to=request.msg_id,
+            responder=self.id,
+            accepted=True,
+            reservation=offer.id,
+            schedule=booking.schedule,
+            buy=buy,
+            sell=sell,
+            cost_eur=booking.cost_eur,
+        )
+
+    def _infeasible(
+        self, request: ReserveChargingSlot, connector: Connector, session: Session, plan: Infeasible
+    ) -> ReservationOutcome:
+        """Refuse a need, saying what would be possible."""
+        latest = session.arrival + LONGEST_STAY_SECONDS
+        next_start = self.sessions.books[connector.id].next_start(session.arrival)
+        if next_start is not None:
+            latest = min(latest, next_start)
+        latest = self.market.prices_known_until(session.arrival, latest)
+        slots = -((session.first_slot - latest) // session.step_seconds)
+        headroom, _ = self.sessions.headroom(session.first_slot, slots)
+        departure = possible_departure(session, latest, headroom)
+        later: Time | UnsetType = UNSET
+        if departure is not None and departure > session.departure:
+            later = Time(departure)
+        return ReservationOutcome(
+            in_reply_to=request.msg_id,
+            responder=self.id,
+            accepted=False,
+            reason=str(Refusal.INFEASIBLE),
+            possible_kwh=plan.possible_kwh,
+            possible_departure=later,
+        )
+
+    def _make_room(self, turn: Turn, changed: list[tuple[Booking, Planned]]) -> None:
+        """Move the sessions that were scheduled anew beside a new one; none of them pays more for it."""
+        for booking, plan in changed:
+            extra = max(0.0, plan.cost_eur - (booking.cost_eur + booking.compensation_eur))
+            self.sessions.reschedule(
+                booking,
+                series_of(plan.schedule_kwh, booking.schedule.start, self.calendar),
+                compensation_eur=booking.compensation_eur + extra,
+            )
+            self.tell_schedule(turn, booking)
+
+    def _after_booking(self, turn: Turn, booking: Booking) -> None:
+        """CP8 and CP12, and what has to be remembered of the stay."""
+        self.tell_schedule(turn, booking)
+        self.tell_availability(turn, booking, Availability.RESERVED)
+        self.watch(turn, booking)
+        review_at = booking.arrival - self.rules.review_minutes * 60
+        if self.rules.offers_flexibility and review_at > turn.now:
+            turn.wake(review_at, ("review", booking.reservation))
+
+    def watch(self, turn: Turn, booking: Booking) -> None:
+        """Be woken at the end of a stay, and when a vehicle has been missed for too long."""
+        turn.wake(booking.departure, ("depart", booking.reservation))
+        if self.rules.hears_hardware:
+            no_show_at = booking.arrival + self._no_show_seconds
+            turn.wake(no_show_at, ("no_show", booking.reservation))
+
+    # CP3.
+
+    def negotiate(self, turn: Turn, proposal: VehicleProposal, station: str, vehicle: str) -> Answer:
+        """CP3: answer a vehicle that wants to change or cancel its reservation."""
+        return self.negotiator.answer(turn, proposal, vehicle)
+
+    def remember_released(self, reservation: str, vehicle: str) -> None:
+        """Keep a cancellation that came before its booking, so that the booking is refused."""
+        self._released.add((reservation, vehicle))
+
+    def was_released(self, reservation: str, vehicle: str) -> bool:
+        """Tell whether a reservation is cancelled for good."""
+        return (reservation, vehicle) in self._released
+
+    def release(self, turn: Turn, booking: Booking, state: SessionState) -> None:
+        """Give a connector back: CP8 all zero, CP12 released; final."""
+        self.sessions.release(booking)
+        self._released.add((booking.reservation, booking.vehicle))
+        self.tell_schedule(turn, booking)
+        self.tell_availability(turn, booking, Availability.RELEASED)
+        turn.record(self.sessions.record(booking, state, self.peers.grid_area))
+
+    # CP8 and CP12.
+
+    def tell_schedule(self, turn: Turn, booking: Booking) -> None:
+        """CP8: tell EI and MD the whole session as it now stands."""
+        request = UpdatedChargingSchedule(
+            msg_id=self.next_id(),
+            grid_area=self.peers.grid_area,
+            reservation=booking.reservation,
+            revision=booking.revision,
+            schedule=booking.schedule,
+            buy=booking.buy,
+            sell=booking.sell,
+            cost_eur=booking.cost_eur,
+        )
+        turn.tell(request, self._address, (self.peers.imbalance, self.peers.pricing))
+
+    def tell_availability(self, turn: Turn, booking: Booking, state: Availability) -> None:
+        """CP12: tell the recommender who holds the connector when."""
+        request = UpdatedStationAvailability(
+            msg_id=self.next_id(),
+            reservation=booking.reservation,
+            revision=booking.revision,
+            connector=booking.connector.id,
+            arrival=Time(booking.arrival),
+            departure=Time(booking.departure),
+            state=state,
+        )
+        turn.tell(request, self._address, (self.peers.recommender,))
+
+    # The stay itself.
+
+    def wake(self, turn: Turn, memo: Memo) -> None:
+        """Act on the end of a stay, on a vehicle that has not come, or on the time to review a booking."""
+        what, reservation = memo
+        if what == "midnight":
+            self._tell_confidence(turn)
+            return
+        booking = self.sessions.bookings.get(reservation)
+        if booking is None:
+            return
+        if what == "depart":
+            if booking.departure <= turn.now:
+                self._complete(turn, booking)
+        elif what == "no_show":
+            if not booking.plugged_in and turn.now >= booking.arrival + self._no_show_seconds:
+                self.release(turn, booking, SessionState.NO_SHOW)
+        elif what == "review" and booking.arrival > turn.now:
+            self.negotiator.review(turn, booking)
+
+    def _complete(self, turn: Turn, booking: Booking) -> None:
+        self.sessions.close(booking)
+        if self._profile is not None:
+            self._profile.add(booking.schedule)
+        turn.record(self.sessions.record(booking, SessionState.COMPLETED, self.peers.grid_area))
+
+    def _tell_confidence(self, turn: Turn) -> None:
+        """CP11: say what this station drew on the days before, and how much that varied."""
+        assert self._profile is not None
+        today = self.calendar.day_at(turn.now)
+        mean, std = self._profile.mean_and_std(today)
+        request = UpdateConfidence(
+            msg_id=self.next_id(), grid_area=self.peers.grid_area, day=today.date, mean=mean, std=std
+        )
+        turn.tell(request, self._address, (self.peers.imbalance, self.peers.pricing))
+        turn.wake(today.end, ("midnight", ""))
+
+    def hardware(self, turn: Turn, reservation: str, plugged_in: bool) -> None:
+        """Replan when a vehicle comes late; bill what was delivered when it leaves early."""
+        booking = self.sessions.bookings.get(reservation)
+        if booking is None or plugged_in == booking.plugged_in:
+            return
+        booking.plugged_in = plugged_in
+        if plugged_in and turn.now > booking.arrival:
+            self._reschedule_late(turn, booking)
+        elif not plugged_in and turn.now < booking.departure:
+            self.sessions.reschedule(booking, cut_at(booking, turn.now))
+            self.tell_schedule(turn, booking)
+
+    def _reschedule_late(self, turn: Turn, booking: Booking) -> None:
+        """Schedule what of the need the rest of the stay can meet."""
+        calendar, preferences = self.calendar, booking.preferences
+        first_slot = calendar.slot_start(turn.now)
+        passed = (first_slot - booking.schedule.start) // calendar.step_seconds
+        rest = (booking.buy.values[passed:], booking.sell.values[passed:])
+        late = agreed_terms(Terms(arrival=Time(turn.now)), preferences)
+        session = self.sessions.session(late, booking.battery, booking.connector, rest, without=(booking,))
+        plan = self.sessions.strategy.plan(session)
+        if isinstance(plan, Infeasible):
+            plan = self.sessions.strategy.plan(replaced(session, energy_kwh=plan.possible_kwh))
+        values = booking.schedule.values.copy()
+        values[:] = 0.0
+        if isinstance(plan, Planned):
+            values[passed:] = plan.schedule_kwh
+        values.setflags(write=False)
+        self.sessions.reschedule(booking, series_of(values, booking.schedule.start, calendar))
+        self.tell_schedule(turn, booking)
+
+    def finish(self, turn: Turn) -> None:
+        """Record the sessions that have not ended."""
+        for booking in list(self.sessions.bookings.values()):
+            if booking.departure <= turn.now:
+                self._complete(turn, booking)
+                continue
+            state = SessionState.CHARGING if booking.arrival <= turn.now else SessionState.BOOKED
+            turn.record(self.sessions.record(booking, state, self.peers.grid_area))
+
+    handles: ClassVar[dict[type[Message], Callable[..., Answer]]] = {
+        ReserveChargingSlot: reserve,
+        VehicleProposal: negotiate,
+    }
+
+
+def _wrong_field(request: ReserveChargingSlot) -> str | None:
+    """Name the field in which a request contradicts its recommendation or itself."""
+    offer, preferences, battery = request.recommendation, request.preferences, request.battery
+    for field in ("arrival", "departure", "energy_kwh", "connector_type"):
+        if getattr(preferences, field) != getattr(offer, field):
+            return f"preferences.{field}"
+    if preferences.power_kw > offer.power_kw:
+        return "preferences.power_kw"
+    desired = preferences.desired_soc
+    if not isinstance(desired, UnsetType):
+        reached = battery.soc + preferences.energy_kwh / battery.capacity_kwh
+        if abs(desired - reached) > SOC_TOLERANCE:
+            return "preferences.desired_soc"
+    return None

@@ -1,0 +1,292 @@
+"""CP3 from the station's side: answering vehicles, cancelling, and proposing changes of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from msgspec import UNSET, UnsetType
+
+from voltagora.agents.agent import Answer, Ask, Conversation, Turn, refuse
+from voltagora.agents.market import Prices
+from voltagora.agents.sessions import Booking, agreed_terms, prices_of, series_of
+from voltagora.domain.records import SessionState
+from voltagora.domain.series import PriceSeries, ScheduleSeries
+from voltagora.domain.terms import Terms
+from voltagora.domain.units import round_money
+from voltagora.domain.vehicle import Preferences
+from voltagora.protocols.cp03_negotiation import (
+    Decision,
+    StationAnswer,
+    StationProposal,
+    StationTerms,
+    VehicleAnswer,
+    VehicleProposal,
+)
+from voltagora.protocols.cp12_availability import Availability
+from voltagora.protocols.message import Refusal
+from voltagora.strategies.negotiation.decision import (
+    Accept,
+    Counter,
+    NegotiationCase,
+    NegotiationDecision,
+    NegotiationStrategy,
+)
+from voltagora.strategies.scheduling.decision import Planned
+
+if TYPE_CHECKING:
+    from voltagora.agents.station import StationAgent
+
+
+class Change:
+    """What a booking would become: planned, not yet applied."""
+
+    __slots__ = ("compensation_eur", "preferences", "prices", "schedule")
+
+    def __init__(
+        self,
+        preferences: Preferences,
+        schedule: ScheduleSeries,
+        prices: tuple[PriceSeries, PriceSeries],
+        compensation_eur: float,
+    ) -> None:
+        self.preferences = preferences
+        self.schedule = schedule
+        self.prices = prices
+        self.compensation_eur = compensation_eur
+
+    @property
+    def cost_eur(self) -> float:
+        """What the vehicle would pay, EUR."""
+        values, (buy, sell) = self.schedule.values, self.prices
+        energy_eur = np.where(values > 0, values * buy.values, values * sell.values).sum()
+        return round_money(float(energy_eur) - self.compensation_eur)
+
+    def terms(self, asked: Terms) -> StationTerms:
+        """Say it on the wire, naming the fields that were asked about."""
+        return StationTerms(
+            arrival=asked.arrival,
+            departure=asked.departure,
+            energy_kwh=asked.energy_kwh,
+            compensation_eur=asked.compensation_eur,
+            schedule=self.schedule,
+            buy=self.prices[0],
+            sell=self.prices[1],
+            cost_eur=self.cost_eur,
+        )
+
+
+class StationNegotiator:
+    """Negotiates for one station."""
+
+    def __init__(self, station: StationAgent, strategy: NegotiationStrategy) -> None:
+        self.station = station
+        self.strategy = strategy
+
+    # A vehicle starts.
+
+    def answer(self, turn: Turn, proposal: VehicleProposal, vehicle: str) -> Answer:
+        """Accept, counter or reject a vehicle's terms; a cancellation before arrival is always accepted."""
+        station = self.station
+        booking = station.sessions.bookings.get(proposal.reservation)
+        if booking is not None and booking.vehicle != vehicle:
+            return refuse(StationAnswer, proposal, station.id, Refusal.UNKNOWN_RESERVATION, "reservation")
+        if proposal.terms.energy_kwh == 0 and (booking is None or turn.now < booking.arrival):
+            return self._cancel(turn, proposal, vehicle, booking)
+        if booking is None:
+            return refuse(StationAnswer, proposal, station.id, Refusal.UNKNOWN_RESERVATION, "reservation")
+        if turn.now >= booking.arrival:
+            return self._say(proposal, Decision.REJECT)
+        decision, change = self._decide(turn, booking, proposal.terms, proposal.round)
+        if isinstance(decision, Accept) and change is not None:
+            booking.offered = None
+            terms = change.terms(proposal.terms)
+            self._apply(turn, booking, change)
+            return self._say(proposal, Decision.ACCEPT, terms)
+        if isinstance(decision, Counter):
+            counter = self._plan(turn, booking, decision.terms)
+            if counter is not None:
+                booking.offered = decision.terms
+                return self._say(proposal, Decision.COUNTER, counter.terms(decision.terms))
+        return self._say(proposal, Decision.REJECT)
+
+    def _decide(
+        self, turn: Turn, booking: Booking, terms: Terms, round_: int
+    ) -> tuple[NegotiationDecision | None, Change | None]:
+        """Judge terms; what cannot be carried out is never accepted, what was offered always is."""
+        most = self.station.rules.negotiation_rounds
+        change = self._plan(turn, booking, terms)
+        if change is None or round_ > most:
+            return None, None
+        if booking.offered is not None and same_terms(terms, booking.offered):
+            return Accept(), change
+        case = self._case(turn, booking, round_, terms, change.cost_eur)
+        return self.strategy.decide(case), change
+
+    def _cancel(
+        self, turn: Turn, proposal: VehicleProposal, vehicle: str, booking: Booking | None
+    ) -> StationAnswer:
+        station = self.station
+        if booking is None:
+            station.remember_released(proposal.reservation, vehicle)
+            nothing = np.zeros(0)
+            first_slot = station.calendar.slot_start(turn.now)
+            buy, sell = prices_of((nothing, nothing), first_slot, station.calendar)
+            schedule = series_of(nothing, first_slot, station.calendar)
+        else:
+            station.release(turn, booking, SessionState.CANCELLED)
+            schedule, buy, sell = booking.schedule, booking.buy, booking.sell
+        terms = StationTerms(energy_kwh=0.0, schedule=schedule, buy=buy, sell=sell, cost_eur=0.0)
+        return self._say(proposal, Decision.ACCEPT, terms)
+
+    def _say(
+        self, proposal: VehicleProposal, decision: Decision, terms: StationTerms | UnsetType = UNSET
+    ) -> StationAnswer:
+        return StationAnswer(
+            in_reply_to=proposal.msg_id,
+            responder=self.station.id,
+            reservation=proposal.reservation,
+            round=proposal.round,
+            decision=decision,
+            terms=terms,
+        )
+
+    # The station starts.
+
+    def review(self, turn: Turn, booking: Booking) -> None:
+        """Propose a change if the strategy would rather have one."""
+        if booking.negotiating:
+            return
+        terms = self.strategy.propose(self._case(turn, booking, 1, None, None))
+        if terms is None or terms.is_empty:
+            return
+        change = self._plan(turn, booking, terms)
+        if change is not None:
+            turn.begin(self._propose(turn, booking, terms))
+
+    def _propose(self, turn: Turn, booking: Booking, terms: Terms) -> Conversation[None]:
+        """Offer terms to a vehicle, and go on for as many rounds as there may be."""
+        station = self.station
+        booking.negotiating = True
+        try:
+            for round_ in range(1, station.rules.negotiation_rounds + 1):
+                change = self._plan(turn, booking, terms)
+                if change is None:
+                    return
+                proposal = StationProposal(
+                    msg_id=station.next_id(),
+                    reservation=booking.reservation,
+                    round=round_,
+                    terms=change.terms(terms),
+                )
+                revision = booking.revision
+                replies = yield Ask(proposal, (station.id, booking.vehicle), (booking.vehicle,))
+                answer: VehicleAnswer | None = replies[0]
+                gone = booking.reservation not in station.sessions.bookings or turn.now >= booking.arrival
+                if answer is None or gone or booking.revision != revision:
+                    return
+                if answer.decision is Decision.ACCEPT:
+                    # Planned again: the connector or the grid limit may have filled up meanwhile.
+                    settled = self._plan(turn, booking, terms)
+                    if settled is not None:
+                        self._apply(turn, booking, settled)
+                    return
+                if answer.decision is Decision.REJECT or isinstance(answer.terms, UnsetType):
+                    return
+                decision, _ = self._decide(turn, booking, answer.terms, round_ + 1)
+                if not isinstance(decision, Accept):
+                    return
+                terms = answer.terms  # Repeating the vehicle's terms accepts them.
+        finally:
+            booking.negotiating = False
+
+    # Both.
+
+    def _case(
+        self, turn: Turn, booking: Booking, round_: int, terms: Terms | None, cost_eur: float | None
+    ) -> NegotiationCase:
+        station = self.station
+        return NegotiationCase(
+            side="station",
+            booked=booking.terms(),
+            proposal=terms,
+            round=round_,
+            max_rounds=station.rules.negotiation_rounds,
+            preferences=booking.preferences,
+            buy=booking.buy,
+            sell=booking.sell,
+            booked_cost_eur=booking.cost_eur,
+            proposed_cost_eur=cost_eur,
+            imbalance_kwh=station.market.imbalance_between(booking.arrival, booking.departure),
+        )
+
+    def _plan(self, turn: Turn, booking: Booking, terms: Terms) -> Change | None:
+        """Work out what terms would make of a booking, or None if they cannot be carried out."""
+        try:
+            preferences = agreed_terms(terms, booking.preferences)
+        except ValueError:
+            return None
+        if preferences.arrival < turn.now or not self._is_free(booking, preferences):
+            return None
+        prices = self._prices(booking, preferences.arrival, preferences.departure)
+        if prices is None:
+            return None
+        sessions, calendar = self.station.sessions, self.station.calendar
+        session = sessions.session(
+            preferences, booking.battery, booking.connector, prices, without=(booking,)
+        )
+        plan = sessions.strategy.plan(session)
+        if not isinstance(plan, Planned):
+            return None
+        compensation = terms.compensation_eur
+        return Change(
+            preferences,
+            series_of(plan.schedule_kwh, session.first_slot, calendar),
+            prices_of(prices, session.first_slot, calendar),
+            booking.compensation_eur if isinstance(compensation, UnsetType) else compensation,
+        )
+
+    def _is_free(self, booking: Booking, preferences: Preferences) -> bool:
+        book = self.station.sessions.books[booking.connector.id]
+        return all(
+            name == booking.reservation or end <= preferences.arrival or start >= preferences.departure
+            for start, end, name in book.entries()
+        )
+
+    def _prices(self, booking: Booking, start: int, end: int) -> Prices | None:
+        """Give the prices of a stay: as booked where the booking priced the slot, else those in force."""
+        calendar = self.station.calendar
+        in_force = self.station.market.prices_between(start, end)
+        if in_force is None:
+            return None
+        step, first = calendar.step_seconds, calendar.slot_start(start)
+        buy, sell = in_force[0].copy(), in_force[1].copy()
+        for place in range(len(buy)):
+            old = (first + place * step - booking.buy.start) // step
+            if 0 <= old < len(booking.buy):
+                buy[place], sell[place] = booking.buy.values[old], booking.sell.values[old]
+        for values in (buy, sell):
+            values.setflags(write=False)
+        return buy, sell
+
+    def _apply(self, turn: Turn, booking: Booking, change: Change) -> None:
+        """Make an agreed change: CP8, and CP12 if times changed."""
+        station = self.station
+        before = (booking.arrival, booking.departure)
+        station.sessions.reschedule(
+            booking,
+            change.schedule,
+            prices=change.prices,
+            preferences=change.preferences,
+            compensation_eur=change.compensation_eur,
+        )
+        station.tell_schedule(turn, booking)
+        if (booking.arrival, booking.departure) != before:
+            station.tell_availability(turn, booking, Availability.RESERVED)
+            station.watch(turn, booking)
+
+
+def same_terms(a: Terms, b: Terms) -> bool:
+    """Tell whether two proposals say the same; a station's schedule and cost follow from it."""
+    names = ("arrival", "departure", "energy_kwh", "compensation_eur")
+    return all(getattr(a, name) == getattr(b, name) for name in names)

@@ -1,0 +1,512 @@
+"""EV, an electric vehicle: wants energy by departure, cheaply, near by; may sell some back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from voltagora.agents.agent import Agent, Answer, Ask, Conversation, Memo, Turn, refuse
+from voltagora.domain.fleet import Need, VehiclePlan
+from voltagora.domain.records import NeedRecord, RefusalRecord, VehicleRecord
+from voltagora.domain.station import Recommendation
+from voltagora.domain.terms import Terms
+from voltagora.domain.units import Time, replaced
+from voltagora.domain.vehicle import Battery, Preferences
+from voltagora.protocols.cp01_recommendation import (
+    ChargingRecommendations,
+    RequestChargingRecommendations,
+)
+from voltagora.protocols.cp02_reservation import ReservationOutcome, ReserveChargingSlot
+from voltagora.protocols.cp03_negotiation import (
+    Decision,
+    StationAnswer,
+    StationProposal,
+    StationTerms,
+    VehicleAnswer,
+    VehicleProposal,
+)
+from voltagora.protocols.message import Message, Refusal, Reply
+from voltagora.protocols.topic import Kind
+from voltagora.strategies.choice.decision import ChoiceStrategy
+from voltagora.strategies.negotiation.decision import (
+    Accept,
+    Counter,
+    NegotiationCase,
+    NegotiationStrategy,
+)
+
+LONGEST_WAIT_SECONDS: Final = 600
+"""A vehicle that found nothing asks once more within so long."""
+CANCEL_AGAIN_SECONDS: Final = 60
+"""How soon a vehicle tries again to cancel a reservation of whose fate it knows nothing."""
+MOST_ROUNDS_OF_ASKING: Final = 2
+
+BOOKED: Final = "booked"
+CANCELLED: Final = "cancelled"
+
+
+@dataclass(slots=True)
+class Held:
+    """A reservation as the vehicle believes it to be."""
+
+    need: int
+    station: str
+    reservation: str
+    preferences: Preferences
+    cost_eur: float
+    compensation_eur: float = 0.0
+
+    def terms(self) -> Terms:
+        """Give what is agreed, as terms."""
+        return Terms(
+            arrival=self.preferences.arrival,
+            departure=self.preferences.departure,
+            energy_kwh=self.preferences.energy_kwh,
+            compensation_eur=self.compensation_eur,
+        )
+
+
+@dataclass(slots=True)
+class _Search:
+    """How the booking of one need stands."""
+
+    rounds: int = 0
+    reason: str = ""
+    uncertain: Recommendation | None = None  # a reservation whose CP2 nobody answered
+
+
+class VehicleRules(msgspec.Struct, frozen=True, kw_only=True):
+    """How a vehicle behaves beside its strategies."""
+
+    negotiation_rounds: int = 3
+    reports_hardware: bool = False  # whether plugging in and out is told to stations; else all goes as booked
+
+
+class VehicleAgent(Agent):
+    """Books its driver's needs one by one and stands by what is agreed."""
+
+    kind: ClassVar[Kind] = Kind.VEHICLE
+
+    def __init__(
+        self,
+        plan: VehiclePlan,
+        *,
+        grid_area: str,
+        recommenders: dict[str, str],
+        choice: ChoiceStrategy,
+        negotiation: NegotiationStrategy,
+        rules: VehicleRules,
+    ) -> None:
+        super().__init__(plan.id)
+        self.plan = plan
+        self.grid_area = grid_area
+        self.recommenders = recommenders  # by network
+        self.choice = choice
+        self.negotiation = negotiation
+        self.rules = rules
+        self.held: dict[str, Held] = {}
+        self._address = (plan.id,)
+        self._all = tuple(recommenders.values())
+        self._searches: dict[int, _Search] = {}
+        self._refused_terms: dict[str, Terms] = {}  # what it last countered with, by reservation
+
+    def start(self, turn: Turn) -> None:
+        """Wait for the first need."""
+        plan = self.plan
+        turn.record(
+            VehicleRecord(
+                vehicle=plan.id,
+                area=self.grid_area,
+                vehicle_type=plan.vehicle_type,
+                capacity_kwh=plan.capacity_kwh,
+            )
+        )
+        self._await_need(turn, 0)
+
+    def wake(self, turn: Turn, memo: Memo) -> None:
+        """Act on a need, or on what was put off."""
+        what, about = memo
+        if what == "ask":
+            self._await_need(turn, about + 1)
+            self._searches[about] = _Search()
+            turn.begin(self._book(turn, about))
+        elif what == "again":
+            turn.begin(self._book(turn, about))
+        elif what == "cancel":
+            turn.begin(self._cancel_uncertain(turn, about))
+        elif about in self.held:
+            self._act_on_stay(turn, what, self.held[about])
+
+    def _await_need(self, turn: Turn, number: int) -> None:
+        if number < len(self.plan.needs):
+            turn.wake(max(turn.now, self.plan.needs[number].asks_at), ("ask", number))
+
+    # Reserve: CP1, choose, CP2.
+
+    def _book(self, turn: Turn, number: int) -> Conversation[None]:
+        """Ask the recommenders, try what they offer in order of choice, come back once if it was nothing."""
+        search = self._searches[number]
+        search.rounds += 1
+        preferences = self._preferences(number, search)
+        offers = yield from self._ask_for_offers(turn, number, preferences)
+        battery = self._battery(number)
+        for offer in self._in_order(turn, offers, preferences, battery):
+            if self._holds_any(offer.arrival, offer.departure):
+                search.reason = "overlap"
+                break
+            request = ReserveChargingSlot(
+                msg_id=self.next_id(), recommendation=offer, battery=battery, preferences=preferences
+            )
+            replies = yield Ask(request, (offer.station,), (offer.station,))
+            outcome: ReservationOutcome | None = replies[0]
+            if outcome is None:
+                self._refused(turn, number, "CP2", offer.station, None)
+                search.uncertain = offer
+                turn.begin(self._cancel_uncertain(turn, number))
+                return
+            if outcome.accepted:
+                self._booked(turn, number, offer, preferences, outcome)
+                return
+            self._refused(turn, number, "CP2", offer.station, outcome)
+        self._come_back(turn, number)
+
+    def _ask_for_offers(
+        self, turn: Turn, number: int, preferences: Preferences
+    ) -> Conversation[list[Recommendation]]:
+        network = preferences.network
+        asked = self._all
+        if not isinstance(network, UnsetType):
+            asked = (self.recommenders[network],) if network in self.recommenders else ()
+        need = self.plan.needs[number]
+        if not asked:
+            self._searches[number].reason = Refusal.NO_STATION
+            return []
+        request = RequestChargingRecommendations(
+            msg_id=self.next_id(), preferences=preferences, location=need.location or self.plan.location
+        )
+        replies: list[ChargingRecommendations | None] = yield Ask(request, self._address, asked)
+        offers: list[Recommendation] = []
+        for responder, reply in zip(asked, replies, strict=True):
+            if reply is None or not reply.recommendations:
+                self._refused(turn, number, "CP1", responder, reply)
+            else:
+                # A recommender may offer what was not asked for; that is no offer.
+                offers += [offer for offer in reply.recommendations if self._is_sound(offer, preferences)]
+        return offers
+
+    def _is_sound(self, offer: Recommendation, preferences: Preferences) -> bool:
+        return (
+            offer.vehicle == self.id
+            and offer.arrival == preferences.arrival
+            and offer.departure == preferences.departure
+            and offer.energy_kwh == preferences.energy_kwh
+            and offer.connector_type == preferences.connector_type
+        )
+
+    def _in_order(
+        self, turn: Turn, offers: list[Recommendation], preferences: Preferences, battery: Battery
+    ) -> list[Recommendation]:
+        if len(offers) < 2:
+            return offers
+        draws = [turn.draw() for _ in offers] if self.choice.uses_draws else []
+        return [offers[place] for place in self.choice.order(offers, preferences, battery, draws)]
+
+    def _come_back(self, turn: Turn, number: int) -> None:
+        """Ask once more, a little later and before arrival; else give up."""
+        search, need = self._searches[number], self.plan.needs[number]
+        again_at = turn.now + 1 + int(turn.draw() * LONGEST_WAIT_SECONDS)
+        if search.rounds < MOST_ROUNDS_OF_ASKING and again_at < need.arrival and search.reason != "overlap":
+            turn.wake(again_at, ("again", number))
+        else:
+            self._end(turn, number, None, search.reason)
+
+    def _booked(
+        self,
+        turn: Turn,
+        number: int,
+        offer: Recommendation,
+        preferences: Preferences,
+        outcome: ReservationOutcome,
+    ) -> None:
+        cost = outcome.cost_eur
+        held = Held(
+            number, offer.station, offer.id, preferences, 0.0 if isinstance(cost, UnsetType) else cost
+        )
+        self._forget_past(turn.now)
+        self.held[offer.id] = held
+        self._end(turn, number, offer.id, BOOKED)
+        need = self.plan.needs[number]
+        if need.changes_at is not None and turn.now < need.changes_at < need.arrival:
+            turn.wake(need.changes_at, ("change", offer.id))
+        if self.rules.reports_hardware and not need.absent:
+            turn.wake(max(need.arrival, need.plugs_in_at or 0), ("plug in", offer.id))
+
+    def _holds_any(self, start: int, end: int) -> bool:
+        """Tell whether any moment of a stay is booked already."""
+        return any(
+            held.preferences.arrival < end and start < held.preferences.departure
+            for held in self.held.values()
+        )
+
+    def _forget_past(self, now: int) -> None:
+        for name in [name for name, held in self.held.items() if held.preferences.departure <= now]:
+            del self.held[name]
+            self._refused_terms.pop(name, None)
+
+    # A CP2 that was never answered: the reservation may exist, so it is cancelled before anything else.
+
+    def _cancel_uncertain(self, turn: Turn, number: int) -> Conversation[None]:
+        search = self._searches[number]
+        offer = search.uncertain
+        assert offer is not None
+        answer = yield from self._propose(offer.station, offer.id, 1, Terms(energy_kwh=0.0))
+        if answer is not None and answer.decision is Decision.ACCEPT:
+            search.uncertain = None
+            self._come_back(turn, number)
+        elif turn.now < self.plan.needs[number].arrival:
+            turn.wake(turn.now + CANCEL_AGAIN_SECONDS, ("cancel", number))
+        else:
+            self._end(turn, number, None, Refusal.TIMEOUT)
+
+    # Negotiate: CP3.
+
+    def answer(self, turn: Turn, proposal: StationProposal, station: str, vehicle: str) -> Answer:
+        """CP3: accept, counter or reject what a station proposes."""
+        held = self.held.get(proposal.reservation)
+        if held is None or held.station != station:
+            return refuse(VehicleAnswer, proposal, self.id, Refusal.UNKNOWN_RESERVATION, "reservation")
+        if turn.now >= held.preferences.arrival:
+            return self._say(proposal, Decision.REJECT)
+        terms = proposal.terms
+        own = self._refused_terms.get(proposal.reservation)
+        if own is not None and _same(terms, own):
+            return self._accept(proposal, held)
+        decision = self.negotiation.decide(
+            NegotiationCase(
+                side="vehicle",
+                booked=held.terms(),
+                proposal=_plain(terms),
+                round=proposal.round,
+                max_rounds=self.rules.negotiation_rounds,
+                preferences=held.preferences,
+                buy=terms.buy,
+                sell=terms.sell,
+                booked_cost_eur=held.cost_eur,
+                proposed_cost_eur=terms.cost_eur,
+            )
+        )
+        if isinstance(decision, Accept):
+            return self._accept(proposal, held)
+        if isinstance(decision, Counter):
+            self._refused_terms[proposal.reservation] = decision.terms
+            return self._say(proposal, Decision.COUNTER, decision.terms)
+        return self._say(proposal, Decision.REJECT)
+
+    def _accept(self, proposal: StationProposal, held: Held) -> VehicleAnswer:
+        self._take_terms(held, proposal.terms)
+        return self._say(proposal, Decision.ACCEPT)
+
+    def _say(
+        self, proposal: StationProposal, decision: Decision, terms: Terms | UnsetType = UNSET
+    ) -> VehicleAnswer:
+        return VehicleAnswer(
+            in_reply_to=proposal.msg_id,
+            responder=self.id,
+            reservation=proposal.reservation,
+            round=proposal.round,
+            decision=decision,
+            terms=terms,
+        )
+
+    def _act_on_stay(self, turn: Turn, what: str, held: Held) -> None:
+        """Act on a change of the driver's plan, or on what the driver does at the connector."""
+        need = self.plan.needs[held.need]
+        if what == "change":
+            wish = Terms(energy_kwh=0.0) if need.cancels else _wish(need)
+            if not wish.is_empty:
+                turn.begin(self._negotiate(turn, held, wish))
+        elif what == "plug in":
+            turn.plug(held.station, held.reservation, True)
+            leaves_at = need.unplugs_at or held.preferences.departure
+            if leaves_at < held.preferences.departure:
+                turn.wake(leaves_at, ("unplug", held.reservation))
+        elif what == "unplug":
+            turn.plug(held.station, held.reservation, False)
+
+    def _negotiate(self, turn: Turn, held: Held, terms: Terms) -> Conversation[None]:
+        """Ask the station for other terms, taking what it counters with if that is good enough."""
+        for round_ in range(1, self.rules.negotiation_rounds + 1):
+            answer = yield from self._propose(held.station, held.reservation, round_, terms)
+            if held.reservation not in self.held:
+                return
+            if answer is None or answer.decision is Decision.REJECT:
+                self._refused(turn, held.need, "CP3", held.station, answer)
+                return
+            if answer.decision is Decision.ACCEPT:
+                self._settle(turn, held, terms, answer)
+                return
+            offered = answer.terms
+            if isinstance(offered, UnsetType):
+                return
+            case = NegotiationCase(
+                side="vehicle",
+                booked=held.terms(),
+                proposal=_plain(offered),
+                round=round_ + 1,
+                max_rounds=self.rules.negotiation_rounds,
+                preferences=agreed(held.preferences, terms),
+                buy=offered.buy,
+                sell=offered.sell,
+                booked_cost_eur=held.cost_eur,
+                proposed_cost_eur=offered.cost_eur,
+            )
+            decision = self.negotiation.decide(case)
+            if isinstance(decision, Accept):
+                terms = _plain(offered)  # Repeating the station's terms accepts them.
+            elif isinstance(decision, Counter):
+                terms = decision.terms
+            else:
+                return
+
+    def _settle(self, turn: Turn, held: Held, asked: Terms, answer: StationAnswer) -> None:
+        """Take what the station accepted: other terms, or the end of the reservation."""
+        if asked.energy_kwh == 0:
+            del self.held[held.reservation]
+            self._end(turn, held.need, None, CANCELLED)
+        elif not isinstance(answer.terms, UnsetType):
+            self._take_terms(held, answer.terms)
+
+    def _propose(
+        self, station: str, reservation: str, round_: int, terms: Terms
+    ) -> Conversation[StationAnswer | None]:
+        proposal = VehicleProposal(msg_id=self.next_id(), reservation=reservation, round=round_, terms=terms)
+        replies = yield Ask(proposal, (station, self.id), (station,))
+        answer: StationAnswer | None = replies[0]
+        return answer
+
+    def _take_terms(self, held: Held, terms: StationTerms) -> None:
+        held.preferences = agreed(held.preferences, terms)
+        held.cost_eur = terms.cost_eur
+        if not isinstance(terms.compensation_eur, UnsetType):
+            held.compensation_eur = terms.compensation_eur
+
+    # What the driver wants, as payloads.
+
+    def _preferences(self, number: int, search: _Search) -> Preferences:
+        """Say what is wanted; asking again, any network will do."""
+        plan, need = self.plan, self.plan.needs[number]
+        network = UNSET if plan.network is None or search.rounds > 1 else plan.network
+        return Preferences(
+            arrival=Time(need.arrival),
+            departure=Time(need.departure),
+            energy_kwh=need.energy_kwh,
+            connector_type=need.connector_type or plan.connector_type,
+            power_kw=need.power_kw or plan.power_kw,
+            v2g_allowed=plan.v2g_allowed,
+            min_soc=plan.min_soc,
+            network=network,
+            min_sell_eur_kwh=UNSET if plan.min_sell_eur_kwh is None else plan.min_sell_eur_kwh,
+        )
+
+    def _battery(self, number: int) -> Battery:
+        plan = self.plan
+        return Battery(
+            capacity_kwh=plan.capacity_kwh,
+            soc=plan.needs[number].soc,
+            min_soc=plan.min_soc,
+            max_soc=plan.max_soc,
+            max_charge_kw=plan.max_charge_kw,
+            max_discharge_kw=plan.max_discharge_kw,
+            charge_efficiency=plan.charge_efficiency,
+            discharge_efficiency=plan.discharge_efficiency,
+        )
+
+    # Records.
+
+    def _refused(self, turn: Turn, number: int, protocol: str, responder: str, reply: Reply | None) -> None:
+        """Note a no; the last one is the reason if the need is given up."""
+        reason: Any = Refusal.TIMEOUT if reply is None else reply.reason
+        if isinstance(reason, UnsetType):
+            reason = Decision.REJECT
+        search = self._searches.get(number)
+        if search is not None:
+            search.reason = str(reason)
+        field = None if reply is None or isinstance(reply.field, UnsetType) else reply.field
+        possible = getattr(reply, "possible_kwh", UNSET)
+        turn.record(
+            RefusalRecord(
+                at=turn.now,
+                area=self.grid_area,
+                vehicle=self.id,
+                need=number,
+                protocol=protocol,
+                responder=responder,
+                reason=str(reason),
+                field=field,
+                possible_kwh=None if isinstance(possible, UnsetType) else possible,
+            )
+        )
+
+    def _end(self, turn: Turn, number: int, reservation: str | None, outcome: str) -> None:
+        """Record how a need ended; a later record of the same need replaces it."""
+        search = self._searches.get(number)
+        need = self.plan.needs[number]
+        rounds = 1 if search is None else search.rounds
+        if outcome != BOOKED or not need.changes_at:
+            self._searches.pop(number, None)
+        turn.record(
+            NeedRecord(
+                area=self.grid_area,
+                vehicle=self.id,
+                need=number,
+                asked_at=need.asks_at,
+                arrival=need.arrival,
+                departure=need.departure,
+                energy_kwh=need.energy_kwh,
+                rounds=rounds,
+                reservation=reservation,
+                outcome=outcome,
+            )
+        )
+
+    def finish(self, turn: Turn) -> None:
+        """Record the needs that are still being asked for."""
+        for number in sorted(self._searches):
+            if not any(held.need == number for held in self.held.values()):
+                self._end(turn, number, None, self._searches[number].reason or Refusal.TIMEOUT)
+
+    handles: ClassVar[dict[type[Message], Callable[..., Answer]]] = {StationProposal: answer}
+
+
+def agreed(preferences: Preferences, terms: Terms) -> Preferences:
+    """Apply terms to what was asked for."""
+    names = ("arrival", "departure", "energy_kwh")
+    changes = {name: value for name in names if (value := getattr(terms, name)) is not UNSET}
+    result: Preferences = replaced(preferences, **changes)
+    return result
+
+
+def _wish(need: Need) -> Terms:
+    departure = need.changed_departure
+    energy = need.changed_energy_kwh
+    return Terms(
+        departure=UNSET if departure is None else Time(departure),
+        energy_kwh=UNSET if energy is None else energy,
+    )
+
+
+def _plain(terms: Terms) -> Terms:
+    return Terms(
+        arrival=terms.arrival,
+        departure=terms.departure,
+        energy_kwh=terms.energy_kwh,
+        compensation_eur=terms.compensation_eur,
+    )
+
+
+def _same(a: Terms, b: Terms) -> bool:
+    return _plain(a) == _plain(b)

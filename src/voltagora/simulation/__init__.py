@@ -1,0 +1,1 @@
+"""The deterministic runtime: waves of messages, simulated time, seeded randomness, faults."""

@@ -1,0 +1,107 @@
+"""Simulated time: events at one instant are delivered in waves, each in order of sending.
+
+Everything sent in wave k is delivered before anything sent in wave k + 1; the next instant starts
+when a wave is empty. So the result does not depend on how fast anything is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from typing import Any, Protocol
+
+from voltagora.agents.agent import Agent
+from voltagora.agents.exchange import Exchange, Flight
+from voltagora.agents.market import Market
+from voltagora.domain.records import RecordSink
+from voltagora.simulation.randomness import SeededRandomness
+
+Watcher = Callable[[int, int, Flight], None]
+"""Called with time, wave and publication as each is sent."""
+
+
+class Transport(Protocol):
+    """How publications get through: which at once, which later, which never."""
+
+    def carry(self, now: int, flights: list[Flight]) -> tuple[list[Flight], Iterable[tuple[int, Flight]]]:
+        """Give those that arrive at once, in order, and those that arrive at a later instant."""
+
+
+class Simulation:
+    """The agents of one grid area, and simulated time.
+
+    Args:
+        seed: what all draws and tokens derive from.
+        sink: where records go.
+        transport: how publications get through; None: all, at once, in order.
+        watch: called for each publication.
+        after_delivery: called after each delivery (tests check invariants there).
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        sink: RecordSink,
+        *,
+        transport: Transport | None = None,
+        watch: Watcher | None = None,
+        after_delivery: Callable[[], None] | None = None,
+    ) -> None:
+        self.exchange = Exchange(
+            SeededRandomness(seed), self._call_at, sink, may_repeat=transport is not None
+        )
+        self.delivered = 0
+        self._transport = transport
+        self._watch = watch
+        self._after_delivery = after_delivery
+        self._events: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._sequence = 0
+
+    def join(self, agents: Iterable[Agent], markets: Iterable[Market]) -> None:
+        """Let agents and the markets that they read from take part."""
+        for market in markets:
+            self.exchange.attach(market)
+        for agent in agents:
+            self.exchange.join(agent)
+
+    def start(self, at: int) -> None:
+        """Say `start` on `timer`."""
+        self._call_at(at, self.exchange.start)
+
+    def run(self, until: int, tick: Callable[[int], None] | None = None) -> None:
+        """Let everything happen that happens before an instant; `tick` hears of each instant."""
+        exchange, events = self.exchange, self._events
+        while events and events[0][0] < until:
+            exchange.now = now = events[0][0]
+            while events and events[0][0] == now:
+                _, _, act, arguments = heappop(events)
+                act(*arguments)
+            self._deliver_waves(now)
+            exchange.settle_instant()
+            if tick is not None:
+                tick(now)
+        exchange.now = until
+
+    def _deliver_waves(self, now: int) -> None:
+        exchange = self.exchange
+        deliver, checked = exchange.deliver, self._after_delivery
+        wave = 1
+        while exchange.sent:
+            flights = exchange.take_sent()
+            if self._watch is not None:
+                for flight in flights:
+                    self._watch(now, wave, flight)
+            if self._transport is not None:
+                flights, later = self._transport.carry(now, flights)
+                for at, flight in later:
+                    self._call_at(at, deliver, flight)
+            for flight in flights:
+                deliver(flight)
+                if checked is not None:
+                    checked()
+            self.delivered += len(flights)
+            wave += 1
+
+    def _call_at(self, at: int, act: Callable[..., None], *arguments: Any) -> None:
+        self._sequence += 1
+        heappush(self._events, (at, self._sequence, act, arguments))
