@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import UNSET, Meta, UnsetType
 
 from voltagora.cli.trials.slots import MAX_INPUT_BYTES
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import InputError, Verbatim
 from voltagora.domain.station import Recommendation
 from voltagora.domain.vehicle import Battery, Preferences
 from voltagora.protocols.codec import decode
@@ -34,6 +34,8 @@ def decide(strategy: ChoiceStrategy, payload: bytes) -> dict[str, Any]:
     if draws is UNSET:
         draws = tuple(np.random.default_rng(question.seed).random(len(offers)).tolist())
     elif len(draws) != len(offers):
-        raise InputError("draws", f"{len(draws)} draws", f"one for each of the {len(offers)} recommendations")
+        raise InputError(
+            "draws", Verbatim(f"{len(draws)} draws"), f"one for each of the {len(offers)} recommendations"
+        )
     order = strategy.order(offers, question.preferences, question.battery, draws)
     return {"order": [offers[place].id for place in order]}

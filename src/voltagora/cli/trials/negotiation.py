@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from voltagora.cli.trials.slots import MAX_INPUT_BYTES, Balances, Prices, as_series, hour_of
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import NOTHING, InputError
 from voltagora.domain.series import PriceSeries, ScheduleSeries
 from voltagora.domain.terms import Terms
 from voltagora.domain.units import Eur, Round
@@ -51,7 +51,7 @@ def _case(question: Question) -> NegotiationCase:
     booked = question.booked
     for name in ("arrival", "departure", "energy_kwh"):
         if getattr(booked, name) is UNSET:
-            raise InputError(f"booked.{name}", "nothing", "present")
+            raise InputError(f"booked.{name}", NOTHING, "present")
     assert booked.arrival is not UNSET
     assert booked.departure is not UNSET
     if booked.departure <= booked.arrival:

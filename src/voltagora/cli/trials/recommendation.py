@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import UNSET, Meta, UnsetType
 
 from voltagora.cli.trials.slots import MAX_INPUT_BYTES, Prices, as_series, hour_of
-from voltagora.domain.errors import InputError, one_of
+from voltagora.domain.errors import NOTHING, InputError, one_of
 from voltagora.domain.interval import Interval
 from voltagora.domain.location import Location, distance_km
 from voltagora.domain.series import PriceSeries, hours_in_slots
@@ -162,7 +162,7 @@ def _load_kwh(question: Question, station: Candidate) -> float:
     """Say how much the station's reservations could draw during the stay, unless the question says it."""
     if question.load_kwh is not UNSET:
         if station.station not in question.load_kwh:
-            raise InputError(f"load_kwh.{station.station}", "nothing", "present")
+            raise InputError(f"load_kwh.{station.station}", NOTHING, "present")
         return question.load_kwh[station.station]
     wanted = question.request.preferences
     power = {connector.id: connector.power_kw for connector in station.connectors}

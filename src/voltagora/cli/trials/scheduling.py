@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import UNSET, Meta, UnsetType
 
 from voltagora.cli.trials.slots import MAX_INPUT_BYTES, Energies, Numbers, Prices, as_series, hour_of, like
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import InputError, Verbatim
 from voltagora.domain.series import EnergySeries, PriceSeries, ScheduleSeries, Series, hours_in_slots
 from voltagora.domain.units import Floats, Kw, RatedKw, Time, replaced
 from voltagora.domain.vehicle import Battery, Preferences
@@ -178,26 +178,40 @@ def _headroom_kw(stay: Stay, first_slot: int, slots: int, field: str) -> Floats 
     values = listed.values[max(0, place) :]
     if place < 0 or len(values) < slots:
         raise InputError(
-            at, f"{len(values)} values", f"a number, or one for each of the {slots} slots of the stay"
+            at,
+            Verbatim(f"{len(values)} values"),
+            f"a number, or one for each of the {slots} slots of the stay",
         )
     return values
 
 
 def _possible_departure(stay: Stay, session: Session, known: _Known) -> int | None:
     """Find the earliest departure that would do, as far as prices and headroom are known."""
-    latest = known.end
     given = stay.headroom_kw
-    slots = -((session.first_slot - latest) // session.step_seconds)
     if given is UNSET:
-        return possible_departure(session, latest)
-    power: Floats | None = np.full(slots, given) if isinstance(given, float) else None
-    if power is None:
-        power = _headroom_kw(stay, session.first_slot, 1, "")
-        assert power is not None
-        latest = min(latest, session.first_slot + len(power) * session.step_seconds)
-        slots = min(slots, len(power))
-    hours = hours_in_slots(session.arrival, latest, session.first_slot, session.step_seconds)
-    return possible_departure(session, latest, hours * power[:slots])
+        return possible_departure(session, known.end)
+    if isinstance(given, float):
+        return possible_departure(replaced(session, charge_kw=min(session.charge_kw, given)), known.end)
+    listed = _headroom_kw(stay, session.first_slot, 1, "")
+    assert listed is not None
+    # Slot by slot, each with the power that its headroom leaves.
+    begin, gained = session.arrival, 0.0
+    for place, power in enumerate(np.minimum(session.charge_kw, listed).tolist()):
+        end = min(session.first_slot + (place + 1) * session.step_seconds, known.end)
+        rest = replaced(
+            session,
+            arrival=begin,
+            first_slot=end - session.step_seconds,
+            charge_kw=power,
+            energy_kwh=session.energy_kwh - gained,
+            high_kwh=session.high_kwh - gained,
+        )
+        found = possible_departure(rest, end) if begin < end else None
+        if found is not None:
+            return found
+        gained += session.charge_efficiency * power * (end - begin) / 3600.0
+        begin = end
+    return None
 
 
 def _answer(planned: Planned | Infeasible, session: Session, given: Series | Numbers) -> Answer:

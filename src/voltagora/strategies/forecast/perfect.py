@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voltagora.domain.calendar import Calendar, Day
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import InputError, Verbatim
 from voltagora.domain.series import EnergySeries
 from voltagora.domain.units import Floats
 from voltagora.strategies.forecast.confidence import with_confidence
@@ -25,5 +25,7 @@ class Perfect(ForecastStrategy, frozen=True, kw_only=True):
         if actual is None:
             return NoHistory()
         if actual.shape != (day.slots,):
-            raise InputError("actual", f"{actual.size} slots", f"the {day.slots} slots of {day.date}")
+            raise InputError(
+                "actual", Verbatim(f"{actual.size} slots"), f"the {day.slots} slots of {day.date}"
+            )
         return with_confidence(actual, LikeDays(history, day, calendar))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from msgspec import UNSET, Meta, UnsetType
 
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import NOTHING, InputError
 from voltagora.domain.series import PriceSeries, hours_in_slots
 from voltagora.domain.terms import Terms
 from voltagora.domain.units import replaced, round_energy, round_money
@@ -149,7 +149,7 @@ def _first_given(name: str, *terms: Terms) -> Any:
             return value
     if name == "compensation_eur":
         return 0.0
-    raise InputError(f"booked.{name}", "nothing", "present")
+    raise InputError(f"booked.{name}", NOTHING, "present")
 
 
 def _asks_nothing(proposal: Terms, booked: _Standing) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import InputError, Verbatim
 from voltagora.domain.units import Floats
 from voltagora.strategies.strategy import Strategy
 
@@ -52,5 +52,7 @@ def check_shapes(day: PricingDay) -> None:
     """
     if day.supply_kwh.shape != day.demand_kwh.shape:
         raise InputError(
-            "demand", f"{day.demand_kwh.size} slots", f"as many slots as supply has ({day.supply_kwh.size})"
+            "demand",
+            Verbatim(f"{day.demand_kwh.size} slots"),
+            f"as many slots as supply has ({day.supply_kwh.size})",
         )

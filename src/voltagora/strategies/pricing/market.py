@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import NOTHING, InputError, Verbatim
 from voltagora.domain.units import MONEY_DECIMALS, Floats, round_array
 from voltagora.strategies.pricing.decision import PricingDay, PricingStrategy
 
@@ -35,7 +35,9 @@ class Market(PricingStrategy, frozen=True, kw_only=True):
         market = day.market_eur_per_kwh
         if market is None or market.shape != day.supply_kwh.shape:
             raise InputError(
-                "market", None if market is None else f"{market.size} prices", "a price for every slot"
+                "market",
+                NOTHING if market is None else Verbatim(f"{market.size} prices"),
+                "a price for every slot",
             )
         return (
             round_array(market + self.buy_markup_eur_per_kwh, MONEY_DECIMALS),

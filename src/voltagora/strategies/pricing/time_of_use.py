@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import NOTHING, InputError
 from voltagora.domain.units import Floats, round_money
 from voltagora.strategies.pricing.decision import PricingDay, PricingStrategy
 
@@ -48,7 +48,11 @@ class TimeOfUse(PricingStrategy, frozen=True, kw_only=True):
     def _at_peak(self, day: PricingDay) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
         hours = day.local_hours
         if hours is None or np.shape(hours)[-1:] != day.supply_kwh.shape[-1:]:
-            raise InputError("local_hours", hours, "the local clock hour at which each slot begins")
+            raise InputError(
+                "local_hours",
+                NOTHING if hours is None else hours,
+                "the local clock hour at which each slot begins",
+            )
         peak = np.zeros(day.supply_kwh.shape, dtype=np.bool_)
         for begin, end in self.peak_windows:
             after, before = hours >= begin, hours < end

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 
-from voltagora.domain.errors import InputError
+from voltagora.domain.errors import NOTHING, InputError
 from voltagora.domain.units import Floats, Integers
 from voltagora.strategies.recommendation.decision import RankingRequest, RecommendationStrategy
 from voltagora.strategies.recommendation.nearest import metres
@@ -36,7 +36,7 @@ class Balanced(RecommendationStrategy, frozen=True, kw_only=True):
         """See `RecommendationStrategy.rank`."""
         if request.expected_price is None or request.load is None:
             missing = "expected_price" if request.expected_price is None else "load"
-            raise InputError(missing, None, "given for each station")
+            raise InputError(missing, NOTHING, "given for each station")
         distance = metres(request.distance_km)
         score = (
             self.distance_weight * scaled(distance)
