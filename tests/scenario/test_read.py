@@ -205,7 +205,8 @@ def test_what_is_listed_must_be_possible_and_have_names_of_its_own(
 def test_a_listed_vehicle_is_at_one_place_at_a_time(tmp_path: Path) -> None:
     twice = VEHICLE.replace(
         "needs = [",
-        "needs = [{ arrival = 2020-01-01T11:00:00Z, departure = 2020-01-01T13:00:00Z, energy_kwh = 1, soc = 0 },",
+        "needs = [{ energy_kwh = 1, soc = 0, arrival = 2020-01-01T11:00:00Z, "
+        "departure = 2020-01-01T13:00:00Z },",
     )
 
     assert (

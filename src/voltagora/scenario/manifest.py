@@ -15,16 +15,18 @@ import msgspec
 from voltagora.domain.errors import InputError, InputErrors
 from voltagora.scenario.read import PATH_KEYS
 from voltagora.scenario.settings import STRATEGY_SECTIONS, Scenario
+from voltagora.strategies import registry
 
 
 def resolved(scenario: Scenario) -> dict[str, Any]:
-    """Give every key with its value, defaults included, as it could stand in a scenario file."""
+    """Give every key with its value, defaults of strategies included, as a scenario file could."""
     plain: dict[str, Any] = msgspec.to_builtins(scenario)
     for section, key in PATH_KEYS:
         if plain[section][key] is not None:
             plain[section][key] = Path(plain[section][key]).name
     for kind in STRATEGY_SECTIONS:
-        plain[kind].update(plain[kind].pop("parameters"))
+        strategy = registry.build(kind, plain[kind]["strategy"], plain[kind].pop("parameters"))
+        plain[kind].update(msgspec.to_builtins(strategy))
     # TOML has no null: a key without a value is left out.
     return {key: _without_nulls(value) for key, value in plain.items()}
 
@@ -57,6 +59,6 @@ def data_hashes(scenario: Scenario) -> dict[str, str]:
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nulls(each) for key, each in value.items() if each is not None}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_without_nulls(each) for each in value]
     return value
