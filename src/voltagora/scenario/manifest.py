@@ -26,7 +26,8 @@ def resolved(scenario: Scenario) -> dict[str, Any]:
             plain[section][key] = Path(plain[section][key]).name
     for kind in STRATEGY_SECTIONS:
         strategy = registry.build(kind, plain[kind]["strategy"], plain[kind].pop("parameters"))
-        plain[kind].update(msgspec.to_builtins(strategy))
+        # A section's own key goes before a parameter of the same name, as when agents are built.
+        plain[kind] = msgspec.to_builtins(strategy) | plain[kind]
     # TOML has no null: a key without a value is left out.
     return {key: _without_nulls(value) for key, value in plain.items()}
 
