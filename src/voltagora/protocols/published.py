@@ -84,7 +84,7 @@ def _hook(wanted: Any) -> Schema:
 def _describe_values(schema: Schema, series: type[Series]) -> None:
     low, high = max(series.minimum, -series.limit), series.limit
     schema["properties"]["values"] |= {
-        "items": {"type": "number", "maximum": high},
+        "items": {"type": "number", "minimum": low, "maximum": high},
         "description": f"{series.unit}, one value a slot, {series.decimals} decimals count",
     }
 
