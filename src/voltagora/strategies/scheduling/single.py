@@ -107,7 +107,7 @@ def planned_batch(batch: SessionBatch, wear: float, *, by_price: bool, v2g: bool
     terms[:, 5] *= v2g
     terms[:, 8] = wear
     states, amounts = np.empty(count, np.int64), np.empty((count, 3))
-    schedules = np.empty(len(batch.buy))
+    schedules = np.zeros(len(batch.buy))
     compiled(schedule_batch, BATCH_TYPES)(
         by_price,
         batch.stays,

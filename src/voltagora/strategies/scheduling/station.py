@@ -35,7 +35,8 @@ class Station(SchedulingStrategy, frozen=True, kw_only=True):
     each by itself, keep the limit, they are the answer, with its tie-breaks. Else HiGHS solves the
     joint programme to optimality (gap 0), then the least throughput at that cost is taken (with
     the directions already chosen where a choice was needed); what is still equal is settled the
-    same way on every run. If not all needs can be met, those earlier in the list have priority.
+    same way on every run. If not all needs can be met together, those earlier in the list have
+    priority.
 
     Source: domain.md section 3, "Scheduling".
     """
@@ -146,7 +147,12 @@ class _Joint:
         return met
 
     def _longest(self, met: list[int], rest: list[int]) -> int:
-        """Find how many of `rest` can be met besides `met`: nearly always all, or all but the last."""
+        """Find how many of `rest`, from its front, can be met besides `met`.
+
+        All, or else all but the last, are tried first: a newcomer never puts out those who were
+        there. Only then by halves, and what is found can be met, though not always the longest
+        front that could: a vehicle that feeds the others may come later in the list.
+        """
         if self._model(met + rest).is_feasible():
             return len(rest)
         below, above = 0, len(rest) - 1
