@@ -9,14 +9,17 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from voltagora import __version__
+from voltagora.cli.contract import protocols_command
+from voltagora.cli.decisions import strategies_command, try_command
+from voltagora.cli.reports import compare_command, report_command
+from voltagora.cli.runs import run_command
+from voltagora.cli.scenarios import scenarios, validate_command
 from voltagora.domain.errors import InputError, InputErrors, VoltAgoraError
 
 DONE: Final = 0
@@ -106,23 +109,11 @@ def _voltagora(
     pass
 
 
-_COMMANDS: Final = (
-    ("run", "runs", "run_command"),
-    ("validate", "scenarios", "validate_command"),
-    ("strategies", "decisions", "strategies_command"),
-    ("try", "decisions", "try_command"),
-    ("report", "reports", "report_command"),
-    ("compare", "reports", "compare_command"),
-    ("protocols", "contract", "protocols_command"),
-)
-
-
-def _register() -> None:
-    for name, module, function in _COMMANDS:
-        if find_spec(f"voltagora.cli.{module}") is not None:
-            app.command(name)(getattr(import_module(f"voltagora.cli.{module}"), function))
-    if find_spec("voltagora.cli.scenarios") is not None:
-        app.add_typer(import_module("voltagora.cli.scenarios").scenarios, name="scenarios")
-
-
-_register()
+app.command("run")(run_command)
+app.add_typer(scenarios, name="scenarios")
+app.command("validate")(validate_command)
+app.command("strategies")(strategies_command)
+app.command("try")(try_command)
+app.command("report")(report_command)
+app.command("compare")(compare_command)
+app.command("protocols")(protocols_command)
