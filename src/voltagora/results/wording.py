@@ -7,6 +7,9 @@ from typing import Final
 SPACE: Final = "\N{NO-BREAK SPACE}"
 """Between a number and its unit, which must not part at the end of a line."""
 
+LARGEST_TOLD: Final = 10.0
+"""What grows more than so many times is told by its values, since "by 3,295 %" says little."""
+
 
 def change(before: float, after: float) -> tuple[str, str]:
     """Say what was done to a quantity that is good to keep small.
@@ -17,7 +20,7 @@ def change(before: float, after: float) -> tuple[str, str]:
     if after == before or (before and abs(after - before) < 0.0005 * abs(before)):
         return "does not change", ""
     verb = "raises" if after > before else "lowers"
-    if before <= 0 or after < 0:
+    if before <= 0 or after < 0 or after > LARGEST_TOLD * before:
         return verb, f" from {quantity(before)} to {quantity(after)}"
     return verb, f" by {percent(abs(after - before) / before)}"
 
@@ -25,7 +28,7 @@ def change(before: float, after: float) -> tuple[str, str]:
 def percent(share: float) -> str:
     """Write a share as a percentage with two figures that mean something."""
     value = share * 100
-    digits = 0 if value >= 10 else 1 if value >= 1 else 2
+    digits = 0 if value >= 10 or value == 0 else 1 if value >= 1 else 2
     return f"{value:,.{digits}f}{SPACE}%"
 
 

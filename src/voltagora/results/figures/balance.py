@@ -31,7 +31,7 @@ def imbalance(result: Result) -> Drawing:
     balance = Balance.of(result.tables["slots"])
     data = balance_data(balance)
     if not len(balance.start):
-        return nothing_to_show("imbalance", "No slot has been recorded.", data)
+        return nothing_to_show("imbalance", "Supply and demand", "No slot has been recorded.", data)
     zone = result.span.time_zone
 
     def paint(canvas: Canvas) -> None:
@@ -69,10 +69,14 @@ def _title(balance: Balance) -> str:
     )
     if with_fleet == without == 0:
         return "Supply covers demand in every slot"
+    if not (balance.charging_kwh.any() or balance.discharging_kwh.any()):
+        return f"No vehicle charges; the deficit peaks at {quantity(without, 'kWh')} a slot"
     verb, by = change(without, with_fleet)
-    return (
-        f"The fleet {verb} the deficit peak{by}{', to' if by else ' of'} {quantity(with_fleet, 'kWh')} a slot"
-    )
+    after = quantity(with_fleet, "kWh")
+    if not by:
+        return f"The fleet {verb} the deficit peak of {after} a slot"
+    told = f"{by}, to {after}" if by.startswith(" by") else f" from {quantity(without, 'kWh')} to {after}"
+    return f"The fleet {verb} the deficit peak{told} a slot"
 
 
 def _paint(canvas: Canvas, balance: Balance, zone: str) -> None:

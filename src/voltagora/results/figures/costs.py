@@ -26,7 +26,7 @@ def costs(result: Result) -> Drawing:
     count = np.histogram(cost, edges)[0]
     data = pa.table({"from_eur": edges[:-1], "to_eur": edges[1:], "vehicles": count.astype(np.int64)})
     if not len(cost):
-        return nothing_to_show("costs", "No vehicle took part.", data, half=True)
+        return nothing_to_show("costs", "Cost per vehicle", "No vehicle took part.", data, half=True)
     middle, high = (float(np.percentile(cost, percentile)) for percentile in (50, 95))
 
     def paint(canvas: Canvas) -> None:

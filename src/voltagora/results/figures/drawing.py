@@ -53,10 +53,10 @@ class Drawing:
         return self.drawn(NARROW)
 
 
-def nothing_to_show(name: str, title: str, data: pa.Table, *, half: bool = False) -> Drawing:
+def nothing_to_show(name: str, title: str, why: str, data: pa.Table, *, half: bool = False) -> Drawing:
     """Make a figure that says in words why there is nothing in it."""
 
     def paint(canvas: Canvas) -> None:
-        canvas.say(title)
+        canvas.say(why)
 
     return Drawing(name, title, "", data, paint, lambda _: 110, half)

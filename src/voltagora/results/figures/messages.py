@@ -41,7 +41,9 @@ def messages(result: Result) -> Drawing:
     )
     total = int(found["messages_total"])
     if not total:
-        return nothing_to_show("messages", "No message has been counted.", data, half=True)
+        return nothing_to_show(
+            "messages", "Messages by protocol", "No message has been counted.", data, half=True
+        )
     made = result.tables["needs"]["reservation"]
     bookings = len(made) - made.null_count
 

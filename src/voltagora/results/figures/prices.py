@@ -34,7 +34,7 @@ def prices(result: Result) -> Drawing:
         }
     )
     if not len(starts) or bool(np.isnan(spread["buy"][0]).all()):
-        return nothing_to_show("prices", "No price has been recorded.", data)
+        return nothing_to_show("prices", "Prices", "No price has been recorded.", data)
     zone, step = result.span.time_zone, int(slots["step_minutes"][0].as_py()) * 60
     several = len(slots) > len(starts)
 
@@ -101,7 +101,9 @@ def _paint(
     for name, colour in (("buy", CHARGING), ("sell", DISCHARGING)):
         mean, least, most = spread[name]
         label = name if look.narrow else words[name]
-        axes.stairs(mean, edges, baseline=None, color=colour, linewidth=1.6, label=label)
+        axes.stairs(
+            mean, edges, baseline=None, color=colour, linewidth=1.6 if len(starts) < 400 else 1.0, label=label
+        )
         if several:
             axes.fill_between(
                 edges,

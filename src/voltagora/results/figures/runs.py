@@ -52,7 +52,9 @@ def balance_of_runs(names: Sequence[str], results: Sequence[Result]) -> Drawing:
     balances = [Balance.of(result.tables["slots"]) for result in results]
     data = _long(names, [(it.start, {"imbalance_kwh": it.imbalance_kwh}) for it in balances])
     if not all(len(it.start) for it in balances):
-        return nothing_to_show("compare-imbalance", "Not every run has recorded slots.", data)
+        return nothing_to_show(
+            "compare-imbalance", "Supply less demand", "Not every run has recorded slots.", data
+        )
     zone = results[0].span.time_zone
     base = balances[0]
     scale, unit = energy_scale(*(it.imbalance_kwh for it in balances))
@@ -100,7 +102,9 @@ def prices_of_runs(names: Sequence[str], results: Sequence[Result]) -> Drawing:
         len(it.start) and not np.isnan(prices["buy"]).all()
         for it, prices in zip(balances, means, strict=True)
     ):
-        return nothing_to_show("compare-prices", "Not every run has recorded prices.", data)
+        return nothing_to_show(
+            "compare-prices", "Prices of each run", "Not every run has recorded prices.", data
+        )
     zone = results[0].span.time_zone
 
     def paint(canvas: Canvas) -> None:

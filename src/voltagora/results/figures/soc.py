@@ -28,13 +28,12 @@ def soc(result: Result) -> Drawing:
     sessions = result.tables["sessions"]
     if "schedule_kwh" not in sessions.column_names:
         empty = _data(np.zeros(0, np.int64), np.zeros((0, 5)), np.zeros(0, np.int64))
-        return nothing_to_show(
-            "soc", "The run did not keep its schedules (results.session_series = false).", empty
-        )
+        why = "The run did not keep its schedules (results.session_series = false)."
+        return nothing_to_show("soc", "State of charge", why, empty)
     starts, fan, plugged_in = soc_fan(sessions, result.span.start, result.span.end)
     data = _data(starts, fan, plugged_in)
     if not plugged_in.any():
-        return nothing_to_show("soc", "No vehicle has been plugged in.", data)
+        return nothing_to_show("soc", "State of charge", "No vehicle has been plugged in.", data)
     zone = result.span.time_zone
 
     def paint(canvas: Canvas) -> None:

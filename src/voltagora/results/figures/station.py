@@ -49,7 +49,9 @@ def station(result: Result) -> Drawing:
     """Draw the bookings of the busiest station on its busiest day, a row a connector."""
     day = busiest(result)
     if day is None:
-        return nothing_to_show("station", "No connector has been reserved.", SCHEMA.empty_table())
+        return nothing_to_show(
+            "station", "Bookings of a station", "No connector has been reserved.", SCHEMA.empty_table()
+        )
     zone = result.span.time_zone
 
     def paint(canvas: Canvas) -> None:
@@ -190,4 +192,4 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
 
 
 def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
