@@ -66,6 +66,7 @@ def test_paths_start_from_the_file_but_in_overrides_from_here(
 
     assert read_scenario(path).grid.file == str(tmp_path / "grid.csv")
     assert read_scenario(path, ["grid.file=grid.csv"]).grid.file == str(tmp_path / "here" / "grid.csv")
+    assert read_scenario(path, {"grid.file": tmp_path / "g.csv"}).grid.file == str(tmp_path / "g.csv")
 
 
 def test_listing_vehicles_draws_none_besides_unless_asked(tmp_path: Path) -> None:

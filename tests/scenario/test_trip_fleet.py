@@ -44,6 +44,20 @@ def test_a_battery_never_gains_between_two_stays() -> None:
             assert after.soc <= before.soc + before.energy_kwh / vehicle.capacity_kwh + 1e-3
 
 
+def test_vehicles_charge_about_what_they_drive() -> None:
+    """Workday commutes, errands, long trips of 210 km on the days without a commute."""
+    scenario = read_scenario("city")
+    trips = scenario.trips
+    workdays = trips.commuter_share * 5 / 7
+    daily_km = workdays * trips.commute_km + trips.errand_km + (1 - workdays) * trips.long_trip_share * 210
+    vehicles = fleet()
+
+    asked = sum(need.energy_kwh for vehicle in vehicles for need in vehicle.needs)
+    assert asked / len(vehicles) / scenario.days == pytest.approx(
+        daily_km * trips.consumption_kwh_per_100km / 100, rel=0.2
+    )
+
+
 def test_every_stay_is_asked_for_when_its_prices_are_known() -> None:
     scenario = read_scenario("city")
     calendar = Calendar(scenario.time_zone, scenario.step_minutes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from voltagora.domain.errors import InputError, InputErrors
@@ -25,7 +26,10 @@ def parse_overrides(overrides: Mapping[str, object] | Sequence[str]) -> list[Ove
         InputErrors: one is not of the form `key=value`.
     """
     if isinstance(overrides, Mapping):
-        return [Override(key, deepcopy(value)) for key, value in overrides.items()]
+        return [
+            Override(key, str(value) if isinstance(value, PurePath) else deepcopy(value))
+            for key, value in overrides.items()
+        ]
     parsed, errors = [], []
     for text in [overrides] if isinstance(overrides, str) else overrides:
         key, equals, value = text.partition("=")
