@@ -77,6 +77,16 @@ def test_a_vehicle_weighs_a_price_by_the_time_spent_at_it() -> None:
     assert answer == Counter(Terms(energy_kwh=11.0, compensation_eur=0.6))
 
 
+def test_a_vehicle_averages_the_prices_that_are_known() -> None:
+    # Only 10:00 to 11:00 has a price; then it is the best guess for all hours.
+    known = PriceSeries.of(10 * HOUR, 60, np.array([0.4]))
+    later = PriceSeries.of(12 * HOUR, 60, np.array([9.0]))
+
+    less = Terms(energy_kwh=10.0)
+    assert decided(proposal=less, buy=known) == Counter(replace(less, compensation_eur=1.0))
+    assert decided(proposal=less, buy=later) == Counter(replace(less, compensation_eur=5.0))
+
+
 def test_a_vehicle_counts_the_exact_costs_where_both_are_known() -> None:
     less = Terms(energy_kwh=16.0, compensation_eur=0.5)
 

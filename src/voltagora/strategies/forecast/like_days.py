@@ -15,7 +15,7 @@ import numpy as np
 from voltagora.domain.calendar import Calendar, Day
 from voltagora.domain.errors import InputError
 from voltagora.domain.series import EnergySeries
-from voltagora.domain.units import Floats, Integers
+from voltagora.domain.units import Floats, Integers, Time
 
 ORDINARY_DAY_SECONDS = 86_400
 NOWHERE = -1
@@ -31,12 +31,11 @@ class LikeDays:
                 "history.step_minutes", history.step_minutes, f"that of the calendar, {calendar.step_minutes}"
             )
         if (history.start - day.start) % calendar.step_seconds:
-            raise InputError("history.start", history.start, "the start of a slot of the calendar")
+            raise InputError("history.start", Time(history.start), "the start of a slot of the calendar")
         self.day = day
         self._calendar = calendar
         self._history = history
-        known = min(len(history), max(0, (day.start - history.start) // calendar.step_seconds))
-        self._values = history.values[:known]
+        self._values = history.values
         self._places = np.arange(day.slots, dtype=np.int64)
         self._clock: list[tuple[float, int]] | None = None
 

@@ -37,18 +37,23 @@ class Adaptive(PricingStrategy, frozen=True, kw_only=True):
         bool, Meta(description="estimate α from the prices and charging of the day before")
     ] = False
 
+    @property
+    def uses_history(self) -> bool:
+        """See `PricingStrategy.uses_history`."""
+        return self.estimate_alpha
+
     def price(self, day: PricingDay) -> tuple[Floats, Floats]:
         """See `PricingStrategy.price`; both arrays are one."""
         check_shapes(day)
         prices = np.empty(day.supply_kwh.shape)
         compiled(adaptive_prices, ADAPTIVE_SIGNATURE)(
-            np.ascontiguousarray(day.supply_kwh).reshape(-1),
-            np.ascontiguousarray(day.demand_kwh).reshape(-1),
+            day.supply_kwh.ravel(),
+            day.demand_kwh.ravel(),
             self.K if self.mean_price is None else self.mean_price,
             self._slope(day),
             self.mean_price is not None,
             day.supply_kwh.shape[-1] or 1,
-            prices.reshape(-1),
+            prices.ravel(),
         )
         return prices, prices
 

@@ -12,6 +12,11 @@ from voltagora.strategies.strategy import Strategy
 class PricingStrategy(Strategy, frozen=True, kw_only=True):
     """Sets the prices of the slots of a day."""
 
+    @property
+    def uses_history(self) -> bool:
+        """Whether the day before matters; if not, the caller may leave it out."""
+        return True
+
     def price(self, day: PricingDay) -> tuple[Floats, Floats]:
         """Price every slot.
 

@@ -23,6 +23,11 @@ class Flat(PricingStrategy, frozen=True, kw_only=True):
         float, Meta(ge=-1e6, le=1e6, description="what discharging earns, EUR/kWh")
     ] = 0.1
 
+    @property
+    def uses_history(self) -> bool:
+        """See `PricingStrategy.uses_history`."""
+        return False
+
     def price(self, day: PricingDay) -> tuple[Floats, Floats]:
         """See `PricingStrategy.price`."""
         shape = day.supply_kwh.shape

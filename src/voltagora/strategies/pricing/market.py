@@ -30,6 +30,11 @@ class Market(PricingStrategy, frozen=True, kw_only=True):
         ),
     ] = 0.0
 
+    @property
+    def uses_history(self) -> bool:
+        """See `PricingStrategy.uses_history`."""
+        return False
+
     def price(self, day: PricingDay) -> tuple[Floats, Floats]:
         """See `PricingStrategy.price`."""
         market = day.market_eur_per_kwh

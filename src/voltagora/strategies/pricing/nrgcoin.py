@@ -38,19 +38,24 @@ class Nrgcoin(PricingStrategy, frozen=True, kw_only=True):
         float, Meta(gt=0, le=1e6, description="the amount q that is priced, kWh; market series carry 1")
     ] = 1.0
 
+    @property
+    def uses_history(self) -> bool:
+        """See `PricingStrategy.uses_history`."""
+        return False
+
     def price(self, day: PricingDay) -> tuple[Floats, Floats]:
         """See `PricingStrategy.price`."""
         check_shapes(day)
         shape = day.supply_kwh.shape
         buy, sell = np.empty(shape), np.empty(shape)
         compiled(nrgcoin_prices, NRGCOIN_SIGNATURE)(
-            np.ascontiguousarray(day.supply_kwh).reshape(-1),
-            np.ascontiguousarray(day.demand_kwh).reshape(-1),
+            day.supply_kwh.ravel(),
+            day.demand_kwh.ravel(),
             self.sell_floor_eur_per_kwh,
             self.sell_bonus_eur_per_kwh,
             self.buy_cap_eur_per_kwh,
             self.amount_kwh,
-            buy.reshape(-1),
-            sell.reshape(-1),
+            buy.ravel(),
+            sell.ravel(),
         )
         return buy, sell

@@ -34,6 +34,11 @@ class TimeOfUse(PricingStrategy, frozen=True, kw_only=True):
     off_peak_buy_eur_per_kwh: Annotated[Price, Meta(description="charging off peak, EUR/kWh")] = 0.2
     off_peak_sell_eur_per_kwh: Annotated[Price, Meta(description="discharging off peak, EUR/kWh")] = 0.1
 
+    @property
+    def uses_history(self) -> bool:
+        """See `PricingStrategy.uses_history`."""
+        return False
+
     def price(self, day: PricingDay) -> tuple[Floats, Floats]:
         """See `PricingStrategy.price`."""
         peak = self._at_peak(day)
