@@ -75,3 +75,19 @@ def test_it_runs_from_an_empty_folder(installed: dict[str, str], tmp_path: Path)
     assert {"run.json", "report.html", "sessions.parquet"} <= {
         path.name for path in (tmp_path / "result").iterdir()
     }
+
+
+@pytest.mark.slow
+def test_it_installs_into_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True, capture_output=True)
+    python = environment / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "--no-compile", "--no-input", wheel]
+    subprocess.run(install, check=True, capture_output=True)
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    command = [environment / "bin" / "voltagora", "run", "quickstart", "--out", "result"]
+    done = subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "result" / "report.html").stat().st_size > 10_000
