@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 from voltagora.domain.records import Record
 from voltagora.protocols.message import Broadcast, Message, Outcome, Refusal, Reply, Request
@@ -19,13 +19,8 @@ Memo: TypeAlias = tuple[Any, ...]
 """What an agent wants to be reminded of: a word, then plain values."""
 
 
-class Ask(NamedTuple):
-    """What a conversation yields: a request, its topic's ids, and from whom a reply is awaited."""
-
-    request: Request
-    address: Address
-    responders: tuple[str, ...]
-
+Ask: TypeAlias = tuple[Request, Address, tuple[str, ...]]
+"""What a conversation yields: a request, its topic's ids, and from whom a reply is awaited."""
 
 Replies: TypeAlias = list[Any]
 """One reply a responder, in their order; None where none came in time."""

@@ -6,9 +6,11 @@ be sent; here a reply finds its question, a repeat its stored answer, and silenc
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
+
+import msgspec
 
 from voltagora.agents.agent import Address, Agent, Ask, Conversation, Memo
 from voltagora.agents.market import Market
@@ -26,7 +28,7 @@ LONGEST_PAUSE_SECONDS: Final = 300
 """The cap of the growing pause between sends of what must be answered."""
 
 
-class Flight(NamedTuple):
+class Flight(msgspec.Struct, frozen=True, gc=False):
     """A publication under way; for a broadcast, `receivers` is empty: whoever reads."""
 
     message: Message
@@ -53,21 +55,16 @@ class Timer(Protocol):
         """Call `act` with the arguments at an instant."""
 
 
-class _Pending:
+class _Pending(msgspec.Struct, gc=False):
     """A request whose replies are awaited."""
 
-    __slots__ = ("ask", "asker", "conversation", "missing", "origin", "replies", "sends")
-
-    def __init__(
-        self, asker: Agent, ask: Ask, conversation: Conversation[Any] | None, origin: Flight | None
-    ) -> None:
-        self.asker = asker
-        self.ask = ask
-        self.conversation = conversation  # None: told, nobody waits
-        self.origin = origin  # the request that the conversation will answer, if any
-        self.replies: list[Reply | None] = [None] * len(ask.responders)
-        self.missing = len(ask.responders)
-        self.sends = 1
+    asker: Agent
+    ask: Ask
+    conversation: Conversation[Any] | None  # None: told, nobody waits
+    origin: Flight | None  # the request that the conversation will answer, if any
+    replies: list[Any]
+    missing: int
+    sends: int = 1
 
 
 class Exchange:
@@ -86,13 +83,13 @@ class Exchange:
     ) -> None:
         self.now = 0
         self.agents: dict[str, Agent] = {}
-        self.sent: list[Flight] = []
-        self.published: Counter[type[Message]] = Counter()
-        self.answered: Counter[type[Message]] = Counter()
+        self.sent: list[Flight] = []  # in order; the runtime takes it away
+        self.published: defaultdict[type[Message], int] = defaultdict(int)
+        self.answered: defaultdict[type[Message], int] = defaultdict(int)
         self._randomness = randomness
         self._timer = timer
         self._sink = sink
-        self._readers: dict[type[Message], list[tuple[Callable[..., Any], Agent | None]]] = {}
+        self._readers: dict[type[Message], list[tuple[Callable[..., Any], Agent]]] = {}
         self._pending: dict[tuple[str, str], _Pending] = {}
         self._fresh: list[tuple[str, str]] = []
         self._answers: dict[tuple[str, str, str], Flight | None] | None = {} if may_repeat else None
@@ -114,10 +111,10 @@ class Exchange:
     def attach(self, market: Market) -> None:
         """Let a market read the broadcasts; the agents that share it read through it."""
         self._readers.setdefault(ImbalanceBroadcast, []).insert(
-            0, (lambda _market, _turn, news: market.read_imbalance(news), None)
+            0, (lambda _nobody, _turn, news: market.read_imbalance(news), self._agent)
         )
         self._readers.setdefault(PricesBroadcast, []).insert(
-            0, (lambda _market, _turn, news: market.read_prices(news), None)
+            0, (lambda _nobody, _turn, news: market.read_prices(news), self._agent)
         )
 
     # What a runtime calls.
@@ -136,22 +133,18 @@ class Exchange:
 
     def deliver(self, flight: Flight) -> None:
         """Hand a publication to its receivers."""
-        message, address, _, receivers, _ = flight
-        if not receivers:
-            for method, agent in self._readers.get(type(message), ()):
-                if agent is not None:
-                    self._agent = agent
-                method(agent, self, message)
+        message = flight.message
+        if isinstance(message, Request):
+            for receiver in flight.receivers:
+                agent = self.agents[receiver]
+                if self._answers is None or not self._is_repeat(agent, flight):
+                    self._ask_agent(agent, flight, message)
         elif isinstance(message, Reply):
-            self._take_reply(receivers[0], message)
+            self._take_reply(flight.receivers[0], message)
         else:
-            for receiver in receivers:
-                self._ask_agent(self.agents[receiver], flight, message, address)
-
-    def take_sent(self) -> list[Flight]:
-        """Take away what was sent since the last call, in order."""
-        sent, self.sent = self.sent, []
-        return sent
+            for method, reader in self._readers.get(type(message), ()):
+                self._agent = reader
+                method(reader, self, message)
 
     def settle_instant(self) -> None:
         """Set a deadline for every request of this instant that no reply has met within it."""
@@ -175,7 +168,7 @@ class Exchange:
 
     def tell(self, request: Request, address: Address, responders: tuple[str, ...]) -> None:
         """See `Turn.tell`."""
-        self._send_ask(_Pending(self._agent, Ask(request, address, responders), None, None))
+        self._send_ask(self._agent, (request, address, responders), None, None)
 
     def begin(self, conversation: Conversation[None]) -> None:
         """See `Turn.begin`."""
@@ -212,17 +205,15 @@ class Exchange:
         self._agent = agent
         agent.wake(self, memo)
 
-    def _ask_agent(self, agent: Agent, flight: Flight, message: Message, address: Address) -> None:
-        handler = agent.handles.get(type(message))
-        if handler is None or self._is_repeat(agent, flight):
+    def _ask_agent(self, agent: Agent, flight: Flight, request: Request) -> None:
+        handler = agent.handles.get(type(request))
+        if handler is None:
             return
         self._agent = agent
-        answer = handler(agent, self, message, *address)
-        if answer is None:
-            return
+        answer = handler(agent, self, request, *flight.address)
         if isinstance(answer, Reply):
             self._answer(agent, flight, answer)
-        else:
+        elif answer is not None:
             self._drive(agent, answer, None, flight)
 
     def _drive(
@@ -239,15 +230,18 @@ class Exchange:
             if origin is not None and ended.value is not None:
                 self._answer(agent, origin, ended.value)
             return
-        self._send_ask(_Pending(agent, ask, conversation, origin))
+        self._send_ask(agent, ask, conversation, origin)
 
-    def _send_ask(self, pending: _Pending) -> None:
-        request, address, responders = pending.ask
-        key = (pending.asker.id, request.msg_id)
-        self._pending[key] = pending
+    def _send_ask(
+        self, agent: Agent, ask: Ask, conversation: Conversation[Any] | None, origin: Flight | None
+    ) -> None:
+        request, address, responders = ask
+        key = (agent.id, request.msg_id)
+        awaited = len(responders)
+        self._pending[key] = _Pending(agent, ask, conversation, origin, [None] * awaited, awaited)
         self._fresh.append(key)
         self.published[type(request)] += 1
-        self.sent.append(Flight(request, address, pending.asker, responders, request.protocol))
+        self.sent.append(Flight(request, address, agent, responders, request.protocol))
 
     def _answer(self, agent: Agent, origin: Flight, reply: Reply) -> None:
         request = origin.message
@@ -280,7 +274,7 @@ class Exchange:
         pending = self._pending.get(key)
         if pending is None:
             return
-        responders = pending.ask.responders
+        responders = pending.ask[2]
         if reply.responder not in responders:
             return
         place = responders.index(reply.responder)
@@ -290,14 +284,11 @@ class Exchange:
         pending.missing -= 1
         if pending.conversation is None and isinstance(reply, Outcome) and not reply.accepted:
             self._agent = pending.asker
-            pending.asker.told(self, pending.ask.request, reply)
+            pending.asker.told(self, pending.ask[0], reply)
         if not pending.missing:
             del self._pending[key]
-            self._go_on(pending)
-
-    def _go_on(self, pending: _Pending) -> None:
-        if pending.conversation is not None:
-            self._drive(pending.asker, pending.conversation, pending.replies, pending.origin)
+            if pending.conversation is not None:
+                self._drive(pending.asker, pending.conversation, pending.replies, pending.origin)
 
     def _expire(self, key: tuple[str, str], sends: int) -> None:
         """Send a request again whose replies are missing, or tell its asker that none will come."""
@@ -306,7 +297,7 @@ class Exchange:
             return
         if pending.conversation is not None and sends >= MOST_SENDS:
             del self._pending[key]
-            self._go_on(pending)
+            self._drive(pending.asker, pending.conversation, pending.replies, pending.origin)
             return
         pending.sends += 1
         request, address, responders = pending.ask

@@ -14,7 +14,7 @@ from voltagora.agents.picture import AREA_HANDLERS, DAYS_KEPT, AreaAgent, DayEne
 from voltagora.domain.calendar import Calendar, Day
 from voltagora.domain.records import EnergyDayRecord
 from voltagora.domain.series import EnergySeries
-from voltagora.domain.units import MICRO, Floats, Integers, Time
+from voltagora.domain.units import MICRO, Floats, Integers, Time, micro
 from voltagora.protocols.cp06_imbalance import (
     ElectricityImbalance,
     ElectricityImbalanceRequest,
@@ -23,6 +23,8 @@ from voltagora.protocols.cp06_imbalance import (
 from voltagora.protocols.cp08_schedule import UpdatedChargingSchedule
 from voltagora.protocols.message import Message, Refusal
 from voltagora.protocols.topic import Kind
+from voltagora.strategies.kernels.compilation import compiled
+from voltagora.strategies.kernels.energy import TOTALS_SIGNATURE, day_totals
 
 OPENS_AFTER_SECONDS = 3600
 """After midnight EI publishes the day that has come into the horizon."""
@@ -36,11 +38,12 @@ class BroadcastRule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Published(msgspec.Struct):
-    """What was last broadcast of a day."""
+    """A day as it was last looked at, and as it was last broadcast."""
 
     revision: int
-    supply: Integers
-    demand: Integers
+    supply: EnergySeries
+    demand: EnergySeries
+    told: tuple[Floats, Floats] | None = None  # supply and demand of the last broadcast, kWh
 
 
 class ImbalanceAgent(AreaAgent):
@@ -70,7 +73,9 @@ class ImbalanceAgent(AreaAgent):
         today = self.calendar.day_at(turn.now)
         if memo[0] == "midnight":
             self._record_until(turn, today)
-            self.forget_before(self.calendar.day_after(today, -DAYS_KEPT))
+            oldest = self.calendar.day_after(today, -DAYS_KEPT)
+            self.forget_before(oldest)
+            self._published = {day: held for day, held in self._published.items() if day >= oldest.date}
             turn.wake(today.end, ("midnight",))
             turn.wake(today.start + OPENS_AFTER_SECONDS, ("open", False))
             return
@@ -101,14 +106,15 @@ class ImbalanceAgent(AreaAgent):
         held = self.days.get(day.date)
         if held is None:
             return refuse(ElectricityImbalance, request, self.id, Refusal.NO_DATA)
+        newest = self._newest(held)
         return ElectricityImbalance(
             in_reply_to=request.msg_id,
             responder=self.id,
             grid_area=self.grid_area,
             day=day.date,
-            revision=self._revision(held),
-            supply=self._series(day, held.supply),
-            demand=self._series(day, held.demand),
+            revision=newest.revision,
+            supply=newest.supply,
+            demand=newest.demand,
         )
 
     def finish(self, turn: Turn) -> None:
@@ -117,43 +123,58 @@ class ImbalanceAgent(AreaAgent):
 
     def _broadcast_if_changed(self, turn: Turn, day: Day) -> None:
         last = self._published.get(day.date)
-        if last is None:
+        if last is None or last.told is None:
             return  # Not open yet: the hour of opening will tell.
-        held = self.day_energy(day)
-        threshold = self.broadcast.threshold_kwh * MICRO
-        change = max(np.abs(held.supply - last.supply).max(), np.abs(held.demand - last.demand).max())
-        if change > threshold:
-            self._broadcast(turn, held)
+        newest = self._newest(self.day_energy(day))
+        supply, demand = last.told
+        change = max(np.abs(newest.supply.values - supply).max(), np.abs(newest.demand.values - demand).max())
+        if micro(change) > micro(self.broadcast.threshold_kwh):
+            self._broadcast(turn, self.day_energy(day))
 
     def _broadcast(self, turn: Turn, held: DayEnergy) -> None:
-        revision = self._revision(held)
-        day = held.day
-        last = self._published[day.date]
+        newest = self._newest(held)
+        newest.told = (newest.supply.values, newest.demand.values)
         turn.publish(
             ImbalanceBroadcast(
                 msg_id=self.next_id(),
                 grid_area=self.grid_area,
-                day=day.date,
-                revision=revision,
-                supply=self._series(day, last.supply),
-                demand=self._series(day, last.demand),
+                day=held.day.date,
+                revision=newest.revision,
+                supply=newest.supply,
+                demand=newest.demand,
             )
         )
 
-    def _revision(self, held: DayEnergy) -> int:
-        """Number the day's picture: one more each time it is looked at and has changed."""
-        supply, demand = held.supply, held.demand
-        last = self._published.get(held.day.date)
-        if last is None:
-            last = self._published[held.day.date] = _Published(1, supply, demand)
-        elif (supply != last.supply).any() or (demand != last.demand).any():
-            last = self._published[held.day.date] = _Published(last.revision + 1, supply, demand)
-        return last.revision
-
-    def _series(self, day: Day, energy: Integers) -> EnergySeries:
-        return EnergySeries(
-            start=Time(day.start), step_minutes=self.calendar.step_minutes, values=kwh(energy)
+    def _newest(self, held: DayEnergy) -> _Published:
+        """Give the day's totals; their revision is one more each time they are found changed."""
+        day = held.day
+        last = self._published.get(day.date)
+        if last is not None and not held.is_changed:
+            return last
+        held.is_changed = False
+        supply, demand = np.empty(day.slots), np.empty(day.slots)
+        change = compiled(day_totals, TOTALS_SIGNATURE)(
+            held.production,
+            held.consumption,
+            held.charging,
+            held.discharging,
+            supply if last is None else last.supply.values,
+            demand if last is None else last.demand.values,
+            supply,
+            demand,
         )
+        if last is None:
+            last = self._published[day.date] = _Published(
+                1, self._series(day, supply), self._series(day, demand)
+            )
+        elif change:
+            last.revision += 1
+            last.supply, last.demand = self._series(day, supply), self._series(day, demand)
+        return last
+
+    def _series(self, day: Day, values: Floats) -> EnergySeries:
+        values.setflags(write=False)
+        return EnergySeries(start=Time(day.start), step_minutes=self.calendar.step_minutes, values=values)
 
     def _record_until(self, turn: Turn, day: Day) -> None:
         """Record every day before one that is not recorded yet."""

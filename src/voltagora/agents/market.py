@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from voltagora.domain.calendar import Calendar
-from voltagora.domain.series import hours_in_slots
+from voltagora.domain.series import PriceSeries
 from voltagora.domain.units import Floats, round_money
 from voltagora.protocols.cp06_imbalance import ImbalanceBroadcast
 from voltagora.protocols.cp07_prices import ElectricityPrices, PricesBroadcast
@@ -73,16 +73,17 @@ class Market:
 
         Source: domain.md section 2, `expected_price_eur_kwh`: Σ w_t·buy_t / Σ w_t.
         """
-        total = weight = 0.0
-        for day in self.calendar.days_of(start, end):
+        total = seconds = 0.0
+        day = self.calendar.day_at(start)
+        while True:
             held = self._prices.get(day.date)
-            if held is None:
-                continue
             first, last = max(start, day.start), min(end, day.end)
-            hours = hours_in_slots(first, last, self.calendar.slot_start(first), self.calendar.step_seconds)
-            total += float(hours @ _between(held, first, last)[0])
-            weight += (last - first) / 3600
-        return round_money(total / weight) if weight else UNSET
+            if held is not None:
+                total += _price_seconds(held.buy, first, last)
+                seconds += last - first
+            if end <= day.end:
+                return round_money(total / seconds) if seconds else UNSET
+            day = self.calendar.day_after(day, 1)
 
     def prices_known_until(self, start: int, end: int) -> int:
         """Give the end of the unbroken stretch of known prices that begins at `start`, at most `end`."""
@@ -93,6 +94,9 @@ class Market:
 
     def missing_prices(self, start: int, end: int) -> list[date]:
         """List the days of `[start, end)` without known prices."""
+        day = self.calendar.day_at(start)
+        if end <= day.end:
+            return [] if day.date in self._prices else [day.date]
         return [day.date for day in self.calendar.days_of(start, end) if day.date not in self._prices]
 
     def imbalance_between(self, start: int, end: int) -> Floats | None:
@@ -113,6 +117,16 @@ class Market:
         """Drop the days before one."""
         self._prices = {day: news for day, news in self._prices.items() if day >= before}
         self._imbalance = {day: news for day, news in self._imbalance.items() if day >= before}
+
+
+def _price_seconds(series: PriceSeries, start: int, end: int) -> float:
+    """Sum price times seconds over `[start, end)`, which the series covers."""
+    step = series.step_minutes * 60
+    first = (start - series.start) // step
+    stop = -((series.start - end) // step)
+    prices = series.values[first:stop].tolist()
+    before, after = start - series.start - first * step, series.start + stop * step - end
+    return float(sum(prices) * step - prices[0] * before - prices[-1] * after)
 
 
 def _between(held: PricesBroadcast, start: int, end: int) -> Prices:

@@ -30,6 +30,8 @@ from voltagora.protocols.cp10_expected_energy import (
 )
 from voltagora.protocols.cp11_confidence import UpdateConfidence, UpdateConfidenceOutcome
 from voltagora.protocols.message import Message, Refusal
+from voltagora.strategies.kernels.compilation import compiled
+from voltagora.strategies.kernels.energy import COUNT_SIGNATURE, count_session
 
 DAYS_KEPT = 7
 """Days before today of which something can still be asked."""
@@ -44,13 +46,14 @@ _SLACK_KWH = 1e-6
 class DayEnergy:
     """One day of a grid area; each array is of shape (slots,), whole 1e-6 kWh."""
 
-    __slots__ = ("charging", "consumption", "day", "discharging", "production")
+    __slots__ = ("charging", "consumption", "day", "discharging", "is_changed", "production")
 
     def __init__(self, day: Day) -> None:
         self.day = day
-        self.production, self.consumption, self.charging, self.discharging = np.zeros(
-            (4, day.slots), dtype=np.int64
+        self.production, self.consumption, self.charging, self.discharging = (
+            np.zeros(day.slots, dtype=np.int64) for _ in range(4)
         )
+        self.is_changed = True  # since somebody last took the totals
 
     @property
     def supply(self) -> Integers:
@@ -62,13 +65,19 @@ class DayEnergy:
         """Expected consumption and charging: D_t."""
         return self.consumption + self.charging
 
+    def count(self, first: int, schedule: ScheduleSeries, begin: int, slots: int, sign: int) -> None:
+        """Add a part of a schedule, or with `sign` −1 take it away."""
+        compiled(count_session, COUNT_SIGNATURE)(
+            self.charging, self.discharging, first, schedule.values, begin, slots, sign
+        )
+        self.is_changed = True
+
 
 class KnownSession(NamedTuple):
     """The newest schedule of one reservation."""
 
     revision: int
-    start: int  # of its first slot, seconds UTC
-    energy: Integers  # shape (slots,), whole 1e-6 kWh, > 0 into the vehicle
+    schedule: ScheduleSeries
 
 
 class KnownProfile(NamedTuple):
@@ -157,31 +166,30 @@ class AreaAgent(Agent):
             return "schedule.values"
         if self.calendar.slot_start(schedule.start) != schedule.start:
             return "schedule.start"
-        most = grid_limit_kw * schedule.step_minutes / 60 + _SLACK_KWH
-        values = schedule.values
-        return "schedule.values" if values.max() > most or values.min() < -most else None
+        most = max(map(abs, schedule.values.tolist()))
+        limit = grid_limit_kw * schedule.step_minutes / 60 + _SLACK_KWH
+        return "schedule.values" if most > limit else None
 
     def _take_schedule(self, request: UpdatedChargingSchedule, held: KnownSession | None) -> None:
-        schedule = request.schedule
         if held is not None:
-            self._add(held.start, -held.energy, sign_of=held.energy)
-        energy = np.rint(schedule.values * MICRO).astype(np.int64)
-        self._add(schedule.start, energy, sign_of=energy)
-        self.sessions[request.reservation] = KnownSession(request.revision, int(schedule.start), energy)
+            self._count(held.schedule, -1)
+        self._count(request.schedule, 1)
+        self.sessions[request.reservation] = KnownSession(request.revision, request.schedule)
 
-    def _add(self, start: int, energy: Integers, sign_of: Integers) -> None:
-        """Add a session's energy to the days it touches; `sign_of` says which slots charge."""
+    def _count(self, schedule: ScheduleSeries, sign: int) -> None:
+        """Add a session's energy to the days it touches, or take it away."""
+        start, slots = schedule.start, len(schedule.values)
         step = self.calendar.step_seconds
-        end = start + len(energy) * step
+        day = self.calendar.day_at(start)
         place = 0
-        for day in self.calendar.days_of(start, end):
-            held = self.day_energy(day)
-            first = max(0, (start - day.start) // step)
-            count = min(day.slots - first, len(energy) - place)
-            part, signs = energy[place : place + count], sign_of[place : place + count]
-            held.charging[first : first + count] += np.where(signs > 0, part, 0)
-            held.discharging[first : first + count] -= np.where(signs < 0, part, 0)
+        while True:
+            first = (start + place * step - day.start) // step
+            count = min(day.slots - first, slots - place)
+            self.day_energy(day).count(first, schedule, place, count, sign)
             place += count
+            if place == slots:
+                return
+            day = self.calendar.day_after(day, 1)
 
     # CP10 and CP11.
 
@@ -254,6 +262,7 @@ class AreaAgent(Agent):
             known.production += change
         else:
             known.consumption += change
+        known.is_changed = True
         self.expected[profile, day.date] = KnownProfile(revision, energy)
 
     # What is known of days.
@@ -270,12 +279,7 @@ class AreaAgent(Agent):
         self.days = {date_: held for date_, held in self.days.items() if date_ >= day.date}
         self.expected = {key: held for key, held in self.expected.items() if key[1] >= day.date}
         self.confidence = {key: held for key, held in self.confidence.items() if key[1] >= day.date}
-        step = self.calendar.step_seconds
-        self.sessions = {
-            name: held
-            for name, held in self.sessions.items()
-            if held.start + len(held.energy) * step > day.start
-        }
+        self.sessions = {name: held for name, held in self.sessions.items() if held.schedule.end > day.start}
 
 
 AREA_HANDLERS: dict[type[Message], Callable[..., Answer]] = {

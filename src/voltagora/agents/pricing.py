@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import msgspec
 import numpy as np
 
-from voltagora.agents.agent import Answer, Ask, Conversation, Memo, Turn, refuse
+from voltagora.agents.agent import Answer, Conversation, Memo, Turn, refuse
 from voltagora.agents.imbalance import BroadcastRule
 from voltagora.agents.ledger import MARKET, Ledger
 from voltagora.agents.picture import AREA_HANDLERS, DAYS_KEPT, AreaAgent
@@ -26,6 +26,8 @@ from voltagora.protocols.cp07_prices import ElectricityPrices, ElectricityPrices
 from voltagora.protocols.cp08_schedule import UpdatedChargingSchedule
 from voltagora.protocols.message import Message, Refusal
 from voltagora.protocols.topic import Kind
+from voltagora.strategies.kernels.compilation import compiled
+from voltagora.strategies.kernels.energy import COST_SIGNATURE, energy_cost
 from voltagora.strategies.pricing.decision import PricingDay, PricingStrategy
 
 OPENS_AFTER_SECONDS = 7200
@@ -47,8 +49,9 @@ class _DayPrices(msgspec.Struct):
 
     day: Day
     revision: int
-    buy: Floats
-    sell: Floats
+    made_from: int  # revision of the imbalance
+    buy: PriceSeries
+    sell: PriceSeries
     is_open: bool = False
 
 
@@ -136,8 +139,8 @@ class PricingAgent(AreaAgent):
             grid_area=self.grid_area,
             day=day.date,
             revision=held.revision,
-            buy=self._series(held.day, held.buy),
-            sell=self._series(held.day, held.sell),
+            buy=held.buy,
+            sell=held.sell,
         )
 
     def _open(self, turn: Turn, day: Day, ahead: int) -> None:
@@ -154,7 +157,7 @@ class PricingAgent(AreaAgent):
         request = ElectricityImbalanceRequest(
             msg_id=self.next_id(), grid_area=self.grid_area, day_index=ahead
         )
-        replies = yield Ask(request, (self.id,), (self.imbalance_agent,))
+        replies = yield (request, (self.id,), (self.imbalance_agent,))
         reply = replies[0]
         if not isinstance(reply, ElectricityImbalance) or not isinstance(reply.revision, int):
             return
@@ -169,30 +172,38 @@ class PricingAgent(AreaAgent):
 
     def _priced(self, news: ImbalanceBroadcast) -> tuple[_DayPrices, bool]:
         """Price a day from its supply and demand; tell whether anything changed."""
+        held = self._prices.get(news.day)
+        if held is not None and held.made_from == news.revision:
+            return held, False
         day = self.calendar.day(news.day)
         buy, sell = self.strategy.price(self._pricing_day(day, news))
-        held = self._prices.get(news.day)
         if held is None:
-            held = self._prices[news.day] = _DayPrices(day, 1, buy, sell)
+            held = self._prices[news.day] = _DayPrices(
+                day, 1, news.revision, self._series(day, buy), self._series(day, sell)
+            )
             return held, True
-        if np.array_equal(buy, held.buy) and np.array_equal(sell, held.sell):
+        held.made_from = news.revision
+        if _same(buy, held.buy.values) and _same(sell, held.sell.values):
             return held, False
         held.revision += 1
-        held.buy, held.sell = buy, sell
+        held.buy, held.sell = self._series(day, buy), self._series(day, sell)
         return held, True
 
     def _pricing_day(self, day: Day, news: ImbalanceBroadcast) -> PricingDay:
-        yesterday = self.calendar.day_after(day, -1).date
-        history = self._in_force.get(yesterday)
-        energy = self.days.get(yesterday)
+        prices = charging = None
+        if self.strategy.uses_history:
+            yesterday = self.calendar.day_after(day, -1).date
+            history, energy = self._in_force.get(yesterday), self.days.get(yesterday)
+            if history is not None and energy is not None:
+                prices, charging = history[0], energy.charging / MICRO
         return PricingDay(
             start=day.start,
             step_minutes=self.calendar.step_minutes,
             supply_kwh=news.supply.values,
             demand_kwh=news.demand.values,
             local_hours=self._local_hours(day),
-            history_prices=history[0] if history and energy else None,
-            history_charging_kwh=energy.charging / MICRO if history and energy else None,
+            history_prices=prices,
+            history_charging_kwh=charging,
             market_eur_per_kwh=self.market_prices(day) if self.market_prices else None,
         )
 
@@ -209,12 +220,13 @@ class PricingAgent(AreaAgent):
                 grid_area=self.grid_area,
                 day=prices.day.date,
                 revision=prices.revision,
-                buy=self._series(prices.day, prices.buy),
-                sell=self._series(prices.day, prices.sell),
+                buy=prices.buy,
+                sell=prices.sell,
             )
         )
 
     def _series(self, day: Day, values: Floats) -> PriceSeries:
+        values.setflags(write=False)
         return PriceSeries(start=Time(day.start), step_minutes=self.calendar.step_minutes, values=values)
 
     # The ledger.
@@ -230,9 +242,9 @@ class PricingAgent(AreaAgent):
                 self._owed[day] = self._owed.get(day, 0) + 1
 
     def _keep_bill(self, turn: Turn, request: UpdatedChargingSchedule, station: str) -> None:
-        schedule = request.schedule.values
-        buy, sell = request.buy.values, request.sell.values
-        energy_eur = float(np.where(schedule > 0, schedule * buy, schedule * sell).sum())
+        energy_eur = compiled(energy_cost, COST_SIGNATURE)(
+            request.schedule.values, request.buy.values, request.sell.values
+        )
         ends_at = request.schedule.end
         bill = _Bill(
             station,
@@ -254,8 +266,11 @@ class PricingAgent(AreaAgent):
             return
         in_force = self._in_force.get(day.date)
         if in_force is None:
-            in_force = self._in_force[day.date] = (prices.buy.copy(), prices.sell.copy())
-        buy, sell = float(prices.buy[slot]), float(prices.sell[slot])
+            in_force = self._in_force[day.date] = (
+                prices.buy.values.copy(),
+                prices.sell.values.copy(),
+            )
+        buy, sell = float(prices.buy.values[slot]), float(prices.sell.values[slot])
         in_force[0][slot], in_force[1][slot] = buy, sell
         for profile, registered in self.profiles.items():
             known = self.expected.get((profile, day.date))
@@ -314,3 +329,8 @@ class PricingAgent(AreaAgent):
         ImbalanceBroadcast: read_imbalance,
         ElectricityPricesRequest: prices_of,
     }
+
+
+def _same(a: Floats, b: Floats) -> bool:
+    # Rounded numbers without −0 or NaN are equal if and only if their bytes are.
+    return a.tobytes() == b.tobytes()

@@ -18,6 +18,8 @@ from voltagora.domain.station import Connector
 from voltagora.domain.terms import Terms
 from voltagora.domain.units import MICRO, Floats, Time, replaced, round_array, round_money
 from voltagora.domain.vehicle import Battery, Preferences
+from voltagora.strategies.kernels.compilation import compiled
+from voltagora.strategies.kernels.energy import COST_SIGNATURE, energy_cost
 from voltagora.strategies.scheduling.decision import Infeasible, Planned, SchedulingStrategy, Session
 from voltagora.strategies.scheduling.station import Station as JointStrategy
 
@@ -188,8 +190,7 @@ class SessionBook:
         if compensation_eur is not None:
             booking.compensation_eur = compensation_eur
         booking.cost_eur = round_money(
-            energy_cost_eur(schedule.values, booking.buy.values, booking.sell.values)
-            - booking.compensation_eur
+            energy_cost_eur(schedule, (booking.buy, booking.sell)) - booking.compensation_eur
         )
         booking.revision += 1
         self._count(booking, 1)
@@ -250,12 +251,9 @@ class SessionBook:
         )
 
 
-def energy_cost_eur(schedule_kwh: Floats, buy: Floats, sell: Floats) -> float:
-    """Sum what charging costs less what discharging earns, EUR, unrounded.
-
-    Source: domain.md section 3, "Settlement".
-    """
-    return float(np.where(schedule_kwh > 0, schedule_kwh * buy, schedule_kwh * sell).sum())
+def energy_cost_eur(schedule: ScheduleSeries, prices: tuple[PriceSeries, PriceSeries]) -> float:
+    """Sum what a schedule's charging costs less what its discharging earns, EUR, unrounded."""
+    return compiled(energy_cost, COST_SIGNATURE)(schedule.values, prices[0].values, prices[1].values)
 
 
 def agreed_terms(terms: Terms, booked: Preferences) -> Preferences:

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from voltagora.agents.agent import Agent, Answer, Ask, Conversation, Memo, Turn, refuse
+from voltagora.agents.agent import Agent, Answer, Conversation, Memo, Turn, refuse
 from voltagora.agents.market import Market
 from voltagora.agents.own_profile import OwnProfile
 from voltagora.agents.sessions import (
@@ -166,7 +166,7 @@ class StationAgent(Agent):
         self._deciding.add(offer.id)
         try:
             question = AuthenticateRecommendation(msg_id=self.next_id(), recommendation=offer)
-            replies = yield Ask(question, self._address, (offer.recommender,))
+            replies = yield (question, self._address, (offer.recommender,))
             vouched: AuthenticationOutcome | None = replies[0]
             if vouched is None or not vouched.accepted:
                 expired = vouched is not None and vouched.reason == Refusal.EXPIRED
@@ -191,7 +191,7 @@ class StationAgent(Agent):
                 question = ElectricityPricesRequest(
                     msg_id=self.next_id(), grid_area=self.peers.grid_area, day_index=ahead
                 )
-                replies = yield Ask(question, self._address, (self.peers.pricing,))
+                replies = yield (question, self._address, (self.peers.pricing,))
                 reply: ElectricityPrices | None = replies[0]
                 if reply is not None:
                     self.market.read_reply(reply)

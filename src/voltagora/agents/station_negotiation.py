@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from voltagora.agents.agent import Answer, Ask, Conversation, Turn, refuse
+from voltagora.agents.agent import Answer, Conversation, Turn, refuse
 from voltagora.agents.market import Prices
-from voltagora.agents.sessions import Booking, agreed_terms, prices_of, series_of
+from voltagora.agents.sessions import Booking, agreed_terms, energy_cost_eur, prices_of, series_of
 from voltagora.domain.records import SessionState
 from voltagora.domain.series import PriceSeries, ScheduleSeries
 from voltagora.domain.terms import Terms
@@ -58,9 +58,7 @@ class Change:
     @property
     def cost_eur(self) -> float:
         """What the vehicle would pay, EUR."""
-        values, (buy, sell) = self.schedule.values, self.prices
-        energy_eur = np.where(values > 0, values * buy.values, values * sell.values).sum()
-        return round_money(float(energy_eur) - self.compensation_eur)
+        return round_money(energy_cost_eur(self.schedule, self.prices) - self.compensation_eur)
 
     def terms(self, asked: Terms) -> StationTerms:
         """Say it on the wire, naming the fields that were asked about."""
@@ -180,7 +178,7 @@ class StationNegotiator:
                     terms=change.terms(terms),
                 )
                 revision = booking.revision
-                replies = yield Ask(proposal, (station.id, booking.vehicle), (booking.vehicle,))
+                replies = yield (proposal, (station.id, booking.vehicle), (booking.vehicle,))
                 answer: VehicleAnswer | None = replies[0]
                 gone = booking.reservation not in station.sessions.bookings or turn.now >= booking.arrival
                 if answer is None or gone or booking.revision != revision:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from voltagora.agents.agent import Agent, Answer, Ask, Conversation, Memo, Turn, refuse
+from voltagora.agents.agent import Agent, Answer, Conversation, Memo, Turn, refuse
 from voltagora.domain.fleet import Need, VehiclePlan
 from voltagora.domain.records import NeedRecord, RefusalRecord, VehicleRecord
 from voltagora.domain.station import Recommendation
@@ -59,6 +59,7 @@ class Held:
     preferences: Preferences
     cost_eur: float
     compensation_eur: float = 0.0
+    rounds: int = 1  # of asking that it took
 
     def terms(self) -> Terms:
         """Give what is agreed, as terms."""
@@ -161,7 +162,7 @@ class VehicleAgent(Agent):
             request = ReserveChargingSlot(
                 msg_id=self.next_id(), recommendation=offer, battery=battery, preferences=preferences
             )
-            replies = yield Ask(request, (offer.station,), (offer.station,))
+            replies = yield (request, (offer.station,), (offer.station,))
             outcome: ReservationOutcome | None = replies[0]
             if outcome is None:
                 self._refused(turn, number, "CP2", offer.station, None)
@@ -188,7 +189,7 @@ class VehicleAgent(Agent):
         request = RequestChargingRecommendations(
             msg_id=self.next_id(), preferences=preferences, location=need.location or self.plan.location
         )
-        replies: list[ChargingRecommendations | None] = yield Ask(request, self._address, asked)
+        replies: list[ChargingRecommendations | None] = yield (request, self._address, asked)
         offers: list[Recommendation] = []
         for responder, reply in zip(asked, replies, strict=True):
             if reply is None or not reply.recommendations:
@@ -234,7 +235,12 @@ class VehicleAgent(Agent):
     ) -> None:
         cost = outcome.cost_eur
         held = Held(
-            number, offer.station, offer.id, preferences, 0.0 if isinstance(cost, UnsetType) else cost
+            number,
+            offer.station,
+            offer.id,
+            preferences,
+            0.0 if isinstance(cost, UnsetType) else cost,
+            rounds=self._searches[number].rounds,
         )
         self._forget_past(turn.now)
         self.held[offer.id] = held
@@ -376,7 +382,7 @@ class VehicleAgent(Agent):
         """Take what the station accepted: other terms, or the end of the reservation."""
         if asked.energy_kwh == 0:
             del self.held[held.reservation]
-            self._end(turn, held.need, None, CANCELLED)
+            self._end(turn, held.need, None, CANCELLED, held.rounds)
         elif not isinstance(answer.terms, UnsetType):
             self._take_terms(held, answer.terms)
 
@@ -384,7 +390,7 @@ class VehicleAgent(Agent):
         self, station: str, reservation: str, round_: int, terms: Terms
     ) -> Conversation[StationAnswer | None]:
         proposal = VehicleProposal(msg_id=self.next_id(), reservation=reservation, round=round_, terms=terms)
-        replies = yield Ask(proposal, (station, self.id), (station,))
+        replies = yield (proposal, (station, self.id), (station,))
         answer: StationAnswer | None = replies[0]
         return answer
 
@@ -451,13 +457,13 @@ class VehicleAgent(Agent):
             )
         )
 
-    def _end(self, turn: Turn, number: int, reservation: str | None, outcome: str) -> None:
+    def _end(
+        self, turn: Turn, number: int, reservation: str | None, outcome: str, rounds: int | None = None
+    ) -> None:
         """Record how a need ended; a later record of the same need replaces it."""
-        search = self._searches.get(number)
         need = self.plan.needs[number]
-        rounds = 1 if search is None else search.rounds
-        if outcome != BOOKED or not need.changes_at:
-            self._searches.pop(number, None)
+        if rounds is None:
+            rounds = self._searches.pop(number).rounds
         turn.record(
             NeedRecord(
                 area=self.grid_area,
@@ -476,8 +482,7 @@ class VehicleAgent(Agent):
     def finish(self, turn: Turn) -> None:
         """Record the needs that are still being asked for."""
         for number in sorted(self._searches):
-            if not any(held.need == number for held in self.held.values()):
-                self._end(turn, number, None, self._searches[number].reason or Refusal.TIMEOUT)
+            self._end(turn, number, None, self._searches[number].reason or Refusal.TIMEOUT)
 
     handles: ClassVar[dict[type[Message], Callable[..., Answer]]] = {StationProposal: answer}
 

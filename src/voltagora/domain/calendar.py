@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -17,6 +16,7 @@ class Day(NamedTuple):
     start: int  # local midnight, seconds UTC
     end: int  # the next local midnight, seconds UTC
     slots: int
+    ordinal: int  # of the date, to count days with
 
 
 class Calendar:
@@ -31,12 +31,24 @@ class Calendar:
         self.step_minutes = step_minutes
         self.step_seconds = step_minutes * 60
         self._zone = ZoneInfo(zone)
-        self.day = lru_cache(maxsize=4096)(self._day)
+        self._days: dict[int, Day] = {}
         # The day last looked up: nearly every question is about the same few days.
         self._latest = self.day(date(1970, 1, 2))
 
     def __reduce__(self) -> tuple[type[Calendar], tuple[str, int]]:
         return Calendar, (self.zone, self.step_minutes)
+
+    def day(self, day: date) -> Day:
+        """Give a local day by its date.
+
+        Raises:
+            InputError: slots of this length do not fill it.
+        """
+        ordinal = day.toordinal()
+        found = self._days.get(ordinal)
+        if found is None:
+            found = self._days[ordinal] = self._day(day)
+        return found
 
     def _midnight(self, day: date) -> int:
         return int(datetime.combine(day, time(), self._zone).timestamp())
@@ -50,7 +62,7 @@ class Calendar:
                 self.step_minutes,
                 f"a divisor of every day's length; {day} in {self.zone} has {(end - start) // 60} minutes",
             )
-        return Day(day, start, end, slots)
+        return Day(day, start, end, slots, day.toordinal())
 
     def day_at(self, moment: int) -> Day:
         """Give the local day that holds an instant."""
@@ -63,7 +75,8 @@ class Calendar:
 
     def day_after(self, day: Day, days: int) -> Day:
         """Give the day that many days later (or earlier, if negative)."""
-        return self.day(day.date + timedelta(days=days))
+        found = self._days.get(day.ordinal + days)
+        return found if found is not None else self.day(day.date + timedelta(days=days))
 
     def slot_start(self, moment: int) -> int:
         """Give the start of the slot that holds an instant, seconds UTC."""

@@ -9,7 +9,6 @@ from msgspec import UNSET, Meta, UnsetType
 
 from voltagora.domain.location import Location
 from voltagora.domain.units import EurPerKwh, Id, Kilometres, Kwh, RatedKw, Time, Word
-from voltagora.domain.vehicle import check_stay
 
 Level = Annotated[int, Meta(ge=1, le=3, description="charging level: 1 and 2 AC, 3 fast")]
 
@@ -66,6 +65,3 @@ class Recommendation(msgspec.Struct, frozen=True, kw_only=True):
     expected_price_eur_kwh: EurPerKwh | UnsetType = UNSET
     issued_at: Time
     expires_at: Time
-
-    def __post_init__(self) -> None:
-        check_stay(self.arrival, self.departure)

@@ -56,10 +56,10 @@ class FaultyTransport:
             if self._happens(self.faults.loss):
                 self.lost += 1
                 continue
-            yield flight._replace(receivers=(receiver,))
+            yield msgspec.structs.replace(flight, receivers=(receiver,))
             if self._happens(self.faults.duplication):
                 self.doubled += 1
-                yield flight._replace(receivers=(receiver,))
+                yield msgspec.structs.replace(flight, receivers=(receiver,))
 
     def _happens(self, share: float) -> bool:
         return share > 0 and self._draw() < share

@@ -20,23 +20,24 @@ class SeededRandomness:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._states: dict[str, int] = {}
+        self._draws: dict[str, int] = {}
+        self._tokens: dict[str, int] = {}
 
     def draw(self, agent: str) -> float:
         """Give the next number of [0, 1) of an agent's stream."""
-        return (self._next(agent) >> 11) * 2.0**-53
+        return (self._next(self._draws, agent) >> 11) * 2.0**-53
 
     def token(self, agent: str) -> str:
         """Give a text for a recommendation, drawn apart from the agent's decisions."""
-        stream = f"{agent}/token"
-        return f"{self._next(stream):016x}{self._next(stream):016x}"
+        return f"{self._next(self._tokens, agent):016x}"
 
-    def _next(self, stream: str) -> int:
-        state = self._states.get(stream)
+    def _next(self, states: dict[str, int], agent: str) -> int:
+        state = states.get(agent)
         if state is None:
-            digest = blake2b(f"{self.seed}/{stream}".encode(), digest_size=8).digest()
+            what = "draw" if states is self._draws else "token"
+            digest = blake2b(f"{self.seed}/{what}/{agent}".encode(), digest_size=8).digest()
             state = int.from_bytes(digest, "little")
-        self._states[stream] = state = (state + _GOLDEN) & _MASK
+        states[agent] = state = (state + _GOLDEN) & _MASK
         mixed = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
         mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
         return mixed ^ (mixed >> 31)

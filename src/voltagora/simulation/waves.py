@@ -50,7 +50,6 @@ class Simulation:
         self.exchange = Exchange(
             SeededRandomness(seed), self._call_at, sink, may_repeat=transport is not None
         )
-        self.delivered = 0
         self._transport = transport
         self._watch = watch
         self._after_delivery = after_delivery
@@ -87,20 +86,25 @@ class Simulation:
         deliver, checked = exchange.deliver, self._after_delivery
         wave = 1
         while exchange.sent:
-            flights = exchange.take_sent()
+            flights = exchange.sent
+            exchange.sent = []
             if self._watch is not None:
                 for flight in flights:
                     self._watch(now, wave, flight)
             if self._transport is not None:
-                flights, later = self._transport.carry(now, flights)
-                for at, flight in later:
-                    self._call_at(at, deliver, flight)
+                flights = self._carried(now, flights)
             for flight in flights:
                 deliver(flight)
                 if checked is not None:
                     checked()
-            self.delivered += len(flights)
             wave += 1
+
+    def _carried(self, now: int, flights: list[Flight]) -> list[Flight]:
+        assert self._transport is not None
+        at_once, later = self._transport.carry(now, flights)
+        for at, flight in later:
+            self._call_at(at, self.exchange.deliver, flight)
+        return at_once
 
     def _call_at(self, at: int, act: Callable[..., None], *arguments: Any) -> None:
         self._sequence += 1
