@@ -149,6 +149,18 @@ def test_an_infeasible_need_is_answered_with_what_is_possible_and_when() -> None
     assert tried("scheduling", "v2g", question | {"buy": [0.1] * 5}) == expected
 
 
+def test_no_departure_is_promised_to_a_battery_that_is_too_small() -> None:
+    small = BATTERY | {"max_soc": 0.9}
+    question = session(
+        preferences=PREFERENCES | {"energy_kwh": 19}, battery=small, buy=[0.1] * 9, sell=[0.1] * 9
+    )
+
+    for headroom in ({}, {"headroom_kw": 4}, {"headroom_kw": [4] * 9}):
+        answer = tried("scheduling", "v2g", question | headroom)
+        assert answer["reason"] == "infeasible"
+        assert "possible_departure" not in answer
+
+
 def test_headroom_may_differ_by_slot() -> None:
     question = session(headroom_kw=[0, 4, 11, 2])
 

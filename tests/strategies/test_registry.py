@@ -11,7 +11,7 @@ import pytest
 
 from voltagora.domain.errors import InputError, InputErrors
 from voltagora.strategies import registry
-from voltagora.strategies.parameters import describe_parameters
+from voltagora.strategies.parameters import describe_parameters, read_parameters
 from voltagora.strategies.pricing.adaptive import Adaptive
 from voltagora.strategies.pricing.flat import Flat
 
@@ -158,6 +158,17 @@ def test_importing_the_registry_loads_neither_strategies_nor_numba() -> None:
     assert "numba" not in loaded
     assert "pricing.adaptive" not in loaded
     assert "choice" not in loaded
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_number_without_bounds_must_still_be_finite(value) -> None:
+    class Unbounded(msgspec.Struct, frozen=True):
+        factor: float = 1.0
+        factors: tuple[float, ...] = ()
+
+    for parameters in ({"factor": value}, {"factors": [1.0, value]}):
+        with pytest.raises(InputError, match="a number"):
+            read_parameters(Unbounded, parameters)
 
 
 def test_a_parameter_of_any_plain_type_is_told_in_words() -> None:

@@ -87,6 +87,16 @@ def test_a_vehicle_averages_the_prices_that_are_known() -> None:
     assert decided(proposal=less, buy=later) == Counter(replace(less, compensation_eur=5.0))
 
 
+def test_an_hour_without_a_price_does_not_weigh() -> None:
+    half_past = replace(BOOKED, departure=Time(NOON - 1800))
+    buy = PriceSeries.of(10 * HOUR, 60, np.array([0.6, 0.3]))
+
+    # An hour at 0.6 and half of one at 0.3 are 0.5 EUR/kWh on average: what a kWh is worth.
+    assert decided(proposal=Terms(energy_kwh=10.0), booked=half_past, buy=buy) == Accept()
+    answer = decided(proposal=Terms(energy_kwh=30.0), booked=half_past, buy=buy)
+    assert answer == Counter(Terms(energy_kwh=30.0, compensation_eur=5.0))
+
+
 def test_a_vehicle_counts_the_exact_costs_where_both_are_known() -> None:
     less = Terms(energy_kwh=16.0, compensation_eur=0.5)
 
