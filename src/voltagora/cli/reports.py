@@ -100,7 +100,7 @@ def comparison_table(comparison: Comparison) -> Table:
     from rich.table import Table
 
     from voltagora.results.catalogue import METRICS
-    from voltagora.results.compare import relative, signed
+    from voltagora.results.compare import signed
     from voltagora.results.wording import shown
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -113,7 +113,7 @@ def comparison_table(comparison: Comparison) -> Table:
         before, *afters = comparison.values(metric)
         cells = [shown(before, metric.unit)]
         for after in afters:
-            cells += [shown(after, metric.unit), signed(relative(before, after))]
+            cells += [shown(after, metric.unit), signed(metric, before, after)]
         table.add_row(metric.label, *cells)
     return table
 

@@ -11,7 +11,7 @@ from voltagora.results.catalogue import METRICS, Metric
 from voltagora.results.figures.runs import balance_of_runs, bars_of_runs, prices_of_runs
 from voltagora.results.report import figure_files
 from voltagora.results.result import Result
-from voltagora.results.wording import change, percent, shown
+from voltagora.results.wording import SPACE, change, percent, shown
 
 Value = float | int | None
 SMALLEST_TOLD = 0.0005
@@ -125,7 +125,7 @@ class Comparison:
             before, *afters = self.values(metric)
             row = [metric.label, shown(before, metric.unit)]
             for after in afters:
-                row += [shown(after, metric.unit), signed(relative(before, after))]
+                row += [shown(after, metric.unit), signed(metric, before, after)]
             rows.append(row)
         return page.table(head, rows, numbers=range(1, len(head)))
 
@@ -165,11 +165,14 @@ def relative(before: Value, after: Value) -> float | None:
     return None if before is None or after is None or not before else (after - before) / abs(before)
 
 
-def signed(share: float | None) -> str:
-    """Write a relative change with its sign."""
-    if share is None:
+def signed(metric: Metric, before: Value, after: Value) -> str:
+    """Write the change of a metric with its sign: in per cent of the first value, or in points of a share."""
+    share = relative(before, after)
+    if before is None or after is None or share is None:
         return "–"
     sign = "+" if share > 0 else "\u2212" if share < 0 else "±"
+    if metric.unit == "share":
+        return f"{sign}{abs(after - before) * 100:.1f}{SPACE}points"
     return f"{sign}{percent(abs(share))}"
 
 

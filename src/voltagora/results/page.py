@@ -9,7 +9,7 @@ from typing import Any
 
 from voltagora.results.figures.drawing import Drawing
 from voltagora.results.figures.style import VARIABLES
-from voltagora.results.figures.svg import inline, to_svg
+from voltagora.results.figures.svg import inline
 from voltagora.results.wording import SPACE
 
 
@@ -57,10 +57,9 @@ def tiles(values: Iterable[tuple[str, str, str]]) -> str:
 
 def figure(drawing: Drawing) -> str:
     """Give a figure drawn twice, for wide and for narrow screens; the page shows the one that fits."""
-    drawn = {"wide": drawing.drawn(drawing.wide), "narrow": drawing.narrow()}
     svgs = "".join(
-        f'<div class="{kind}">{inline(to_svg(made, f"{drawing.name}-{kind}"), escaped(drawing.title))}</div>'
-        for kind, made in drawn.items()
+        f'<div class="{kind}">{inline(svg, escaped(drawing.title))}</div>'
+        for kind, svg in (("wide", drawing.wide_svg), ("narrow", drawing.narrow_svg()))
     )
     data = f'<span class="source">Data: figures/{drawing.name}.csv</span>'
     half = " class=half" if drawing.half else ""

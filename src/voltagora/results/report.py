@@ -11,7 +11,7 @@ import pyarrow.csv
 from voltagora.results import page
 from voltagora.results.catalogue import BY_NAME, METRICS
 from voltagora.results.figures.drawing import Drawing
-from voltagora.results.figures.svg import to_png, to_svg
+from voltagora.results.figures.svg import to_png
 from voltagora.results.figures.timeline import day_label
 from voltagora.results.plots import FIGURES
 from voltagora.results.store import span_to_json
@@ -53,7 +53,7 @@ def report_files(result: Result, *, png: bool = False) -> dict[str, bytes]:
 def figure_files(drawing: Drawing, *, png: bool = False) -> dict[str, bytes]:
     """Give one figure as SVG and its data as CSV, with `png` also as PNG, by relative path."""
     made = {
-        f"figures/{drawing.name}.svg": to_svg(drawing.figure(), drawing.name).encode(),
+        f"figures/{drawing.name}.svg": drawing.file_svg().encode(),
         f"figures/{drawing.name}.csv": to_csv(drawing.data),
     }
     if png:

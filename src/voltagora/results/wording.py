@@ -28,7 +28,7 @@ def change(before: float, after: float) -> tuple[str, str]:
 def percent(share: float) -> str:
     """Write a share as a percentage with two figures that mean something."""
     value = share * 100
-    digits = 0 if value >= 10 or value == 0 else 1 if value >= 1 else 2
+    digits = 0 if value >= 9.95 or value == 0 else 1 if value >= 0.995 else 2
     return f"{value:,.{digits}f}{SPACE}%"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from voltagora.results.balance import Balance
+from voltagora.results.figures import steps
 from voltagora.results.figures.drawing import Drawing, nothing_to_show
 from voltagora.results.figures.style import (
     BASE,
@@ -95,34 +96,19 @@ def _paint(canvas: Canvas, balance: Balance, zone: str) -> None:
     )
     for base, whole, colour, label in both:
         # The lower edge of the shade is the grid without the fleet.
-        upper.stairs(
-            whole / scale, edges, baseline=base / scale, fill=True, color=colour, alpha=0.25, linewidth=0
-        )
-        upper.stairs(whole / scale, edges, baseline=None, color=colour, linewidth=width, label=label)
-    upper.fill_between(
-        [],
-        [],
-        [],
-        color=BASE,
-        alpha=0.5,
-        linewidth=0,
-        label="shade: fleet" if look.narrow else "shade: the fleet's part",
-    )
+        steps.band(upper, edges, base / scale, whole / scale, color=colour, alpha=0.25)
+        steps.line(upper, edges, whole / scale, color=colour, linewidth=width, label=label)
+    shade = "shade: fleet" if look.narrow else "shade: the fleet's part"
+    upper.fill_between([], [], [], color=BASE, alpha=0.5, linewidth=0, label=shade)
     upper.set_ylim(bottom=0)
     value_axis(upper, unit if look.narrow else f"{unit} a slot", look)
     legend(upper, look, columns=3)
 
     gap = balance.imbalance_kwh / scale
-    lower.stairs(np.maximum(gap, 0), edges, fill=True, color=SUPPLY, alpha=0.75, linewidth=0, label="surplus")
-    lower.stairs(np.minimum(gap, 0), edges, fill=True, color=DEMAND, alpha=0.75, linewidth=0, label="deficit")
-    lower.stairs(
-        balance.base_imbalance_kwh / scale,
-        edges,
-        baseline=None,
-        color=BASE,
-        linewidth=1.2,
-        label="without fleet",
-    )
+    steps.band(lower, edges, 0.0, np.maximum(gap, 0), color=SUPPLY, alpha=0.75, label="surplus")
+    steps.band(lower, edges, 0.0, np.minimum(gap, 0), color=DEMAND, alpha=0.75, label="deficit")
+    base_gap = balance.base_imbalance_kwh / scale
+    steps.line(lower, edges, base_gap, color=BASE, linewidth=1.2, label="without fleet")
     lower.axhline(0, color=MUTED, linewidth=0.8)
     lower.spines["bottom"].set_visible(False)
     value_axis(lower, unit if look.narrow else f"supply − demand, {unit} a slot", look)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from voltagora.domain.units import Floats
 from voltagora.results.figures.drawing import Drawing, nothing_to_show
-from voltagora.results.figures.style import DEMAND, INK, MUTED, SUPPLY, Canvas, steps, value_axis
+from voltagora.results.figures.style import DEMAND, INK, MUTED, SUPPLY, Canvas, round_steps, value_axis
 from voltagora.results.wording import quantity
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _paint(canvas: Canvas, edges: Floats, count: Floats, middle: float, high: fl
     (axes,) = canvas.stacked(top=46)
     axes.bar(edges[:-1], count, width=np.diff(edges) * 0.94, align="edge", color=SUPPLY, linewidth=0)
     axes.set_ylim(0, max(float(count.max()) * 1.08, 1.0))
-    steps(axes, whole=True)
+    round_steps(axes, whole=True)
     if edges[0] < 0 < edges[-1]:
         axes.axvline(0, color=MUTED, linewidth=0.8)
     where = (edges[0] + edges[-1]) / 2

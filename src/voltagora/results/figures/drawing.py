@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 from matplotlib.figure import Figure
 
 from voltagora.results.figures.style import HALF, NARROW, WIDE, Canvas, Look
+from voltagora.results.figures.svg import titled, to_svg
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,22 @@ class Drawing:
         self.paint(canvas)
         return canvas.figure
 
+    @cached_property
+    def wide_svg(self) -> str:
+        """The figure for a wide page as SVG, untitled; kept, since a page and a file both show it."""
+        return to_svg(self.drawn(self.wide), f"{self.name}-wide")
+
+    def narrow_svg(self) -> str:
+        """Draw the figure for a narrow screen as SVG, without its title."""
+        return to_svg(self.drawn(NARROW), f"{self.name}-narrow")
+
+    def file_svg(self) -> str:
+        """Give the figure as an SVG file that stands alone, with its title."""
+        return titled(self.wide_svg, self.title, self.wide)
+
     def figure(self) -> Figure:
         """Draw the figure as it stands alone: wide, and with its title."""
         return self.drawn(self.wide, titled=True)
-
-    def narrow(self) -> Figure:
-        """Draw the figure for a narrow screen."""
-        return self.drawn(NARROW)
 
 
 def nothing_to_show(name: str, title: str, why: str, data: pa.Table, *, half: bool = False) -> Drawing:

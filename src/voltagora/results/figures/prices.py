@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from voltagora.domain.units import Floats, Integers
 from voltagora.results.balance import seconds
+from voltagora.results.figures import steps
 from voltagora.results.figures.drawing import Drawing, nothing_to_show
 from voltagora.results.figures.style import CHARGING, DISCHARGING, MUTED, Canvas, legend, value_axis
 from voltagora.results.figures.timeline import clock_label, mark_midnights, time_axis
@@ -101,19 +102,10 @@ def _paint(
     for name, colour in (("buy", CHARGING), ("sell", DISCHARGING)):
         mean, least, most = spread[name]
         label = name if look.narrow else words[name]
-        axes.stairs(
-            mean, edges, baseline=None, color=colour, linewidth=1.6 if len(starts) < 400 else 1.0, label=label
-        )
+        width = 1.6 if len(starts) < 400 else 1.0
+        steps.line(axes, edges, mean, color=colour, linewidth=width, label=label)
         if several:
-            axes.fill_between(
-                edges,
-                np.append(least, least[-1]),
-                np.append(most, most[-1]),
-                step="post",
-                color=colour,
-                alpha=0.18,
-                linewidth=0,
-            )
+            steps.band(axes, edges, least, most, color=colour, alpha=0.18)
     if float(np.nanmin(spread["buy"][1])) < 0 or float(np.nanmin(spread["sell"][1])) < 0:
         axes.axhline(0, color=MUTED, linewidth=0.8)
     else:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from voltagora.domain.units import Floats, Integers
 from voltagora.results.balance import Balance, seconds
 from voltagora.results.catalogue import BY_NAME
+from voltagora.results.figures import steps
 from voltagora.results.figures.drawing import Drawing, nothing_to_show
 from voltagora.results.figures.style import (
     BASE,
@@ -64,17 +65,10 @@ def balance_of_runs(names: Sequence[str], results: Sequence[Result]) -> Drawing:
         start, end = _extent(balances)
         mark_midnights(axes, start, end, zone)
         axes.axhline(0, color=MUTED, linewidth=0.8)
-        label = "without fleet"
-        axes.stairs(
-            base.base_imbalance_kwh / scale,
-            _edges(base, start),
-            baseline=None,
-            color=BASE,
-            linewidth=1,
-            label=label,
-        )
+        base_gap = base.base_imbalance_kwh / scale
+        steps.line(axes, _edges(base, start), base_gap, color=BASE, linewidth=1, label="without fleet")
         for place, (name, it) in enumerate(zip(names, balances, strict=True)):
-            axes.stairs(it.imbalance_kwh / scale, _edges(it, start), baseline=None, label=name, **_pen(place))
+            steps.line(axes, _edges(it, start), it.imbalance_kwh / scale, label=name, **_pen(place))
         value_axis(axes, unit if canvas.look.narrow else f"supply − demand, {unit} a slot", canvas.look)
         legend(axes, canvas.look, columns=_columns(names, canvas.look))
         time_axis(axes, start, end, zone, canvas.look)
@@ -114,7 +108,7 @@ def prices_of_runs(names: Sequence[str], results: Sequence[Result]) -> Drawing:
             mark_midnights(axes, start, end, zone)
             for place, (name, it) in enumerate(zip(names, balances, strict=True)):
                 values = means[place][kind]
-                axes.stairs(values, _edges(it, start), baseline=None, label=name, **_pen(place))
+                steps.line(axes, _edges(it, start), values, label=name, **_pen(place))
             if min(float(np.nanmin(prices[kind])) for prices in means) >= 0:
                 axes.set_ylim(bottom=0)
             value_axis(axes, f"{kind}, EUR/kWh", canvas.look)

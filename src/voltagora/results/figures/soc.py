@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from voltagora.domain.units import Floats, Integers
 from voltagora.results.balance import seconds
+from voltagora.results.figures import steps
 from voltagora.results.figures.drawing import Drawing, nothing_to_show
-from voltagora.results.figures.style import BASE, SUPPLY, Canvas, legend, value_axis
-from voltagora.results.figures.style import steps as set_steps
+from voltagora.results.figures.style import BASE, SUPPLY, Canvas, legend, round_steps, value_axis
 from voltagora.results.figures.timeline import mark_midnights, time_axis
 from voltagora.results.metrics import RELEASED
 from voltagora.results.wording import quantity
@@ -126,27 +126,18 @@ def _paint(canvas: Canvas, starts: Integers, fan: Floats, plugged_in: Integers, 
     step = int(starts[1] - starts[0]) if len(starts) > 1 else 3600
     end = int(starts[-1]) + step
     edges = np.append((starts - start) / 3600, (end - start) / 3600)
-    steps = np.vstack([fan, fan[-1:]]) * 100
+    shares = fan * 100
     for axes in (upper, lower):
         mark_midnights(axes, start, end, zone)
     for low, high, alpha, label in ((0, 4, 0.18, "5–95 %"), (1, 3, 0.35, "25–75 %")):
-        upper.fill_between(
-            edges,
-            steps[:, low],
-            steps[:, high],
-            step="post",
-            color=SUPPLY,
-            alpha=alpha,
-            linewidth=0,
-            label=label,
-        )
-    upper.stairs(fan[:, 2] * 100, edges, baseline=None, color=SUPPLY, linewidth=1.8, label="median")
+        steps.band(upper, edges, shares[:, low], shares[:, high], color=SUPPLY, alpha=alpha, label=label)
+    steps.line(upper, edges, shares[:, 2], color=SUPPLY, linewidth=1.8, label="median")
     upper.set_ylim(0, 102)
     upper.set_yticks([0, 25, 50, 75, 100])
     value_axis(upper, "SoC, %" if look.narrow else "state of charge, %", look)
     legend(upper, look, columns=3)
-    lower.stairs(plugged_in, edges, fill=True, color=BASE, alpha=0.8, linewidth=0)
+    steps.band(lower, edges, 0.0, plugged_in, color=BASE, alpha=0.8)
     lower.set_ylim(0, max(1.0, float(plugged_in.max()) * 1.08))
-    set_steps(lower, 2, whole=True)
+    round_steps(lower, 2, whole=True)
     value_axis(lower, "vehicles plugged in", look)
     time_axis(lower, start, end, zone, look)

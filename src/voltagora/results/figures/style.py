@@ -77,8 +77,8 @@ class Canvas:
 
     def __init__(self, look: Look, height: int, *, title: str | None = None) -> None:
         self.look = look
-        lines = textwrap.wrap(title or "", int((look.width - 16) / (look.font + 2.5) * 1.6))
-        self.title_room = round(len(lines) * (look.font + 2.5) * 1.25) + 14 if title else 0
+        lines = title_lines(title or "", look)
+        self.title_room = title_room(lines, look)
         self.height = height + self.title_room
         size = (look.width / DOTS_PER_INCH, self.height / DOTS_PER_INCH)
         self.figure = Figure(figsize=size, dpi=DOTS_PER_INCH, facecolor=SURFACE)
@@ -86,7 +86,7 @@ class Canvas:
         if title:
             place = (8 / look.width, 1 - 8 / self.height)
             words = self.figure.text(*place, "\n".join(lines), va="top", ha="left", color=INK)
-            words.set_fontsize(look.font + 2.5)
+            words.set_fontsize(title_font(look))
             words.set_fontweight("bold")
 
     def stacked(
@@ -125,6 +125,21 @@ class Canvas:
         axes.text(0.5, 0.5, words, ha="center", va="center", color=MUTED, fontsize=self.look.font, wrap=True)
 
 
+def title_font(look: Look) -> float:
+    """Give the size of a title, pixels."""
+    return look.font + 2.5
+
+
+def title_lines(title: str, look: Look) -> list[str]:
+    """Break a title into lines that fit."""
+    return textwrap.wrap(title, int((look.width - 16) / title_font(look) * 1.6))
+
+
+def title_room(lines: Sequence[str], look: Look) -> int:
+    """Give the height that the lines of a title take, pixels."""
+    return round(len(lines) * title_font(look) * 1.25) + 14 if lines else 0
+
+
 def plain(axes: Axes, look: Look) -> None:
     """Leave only what helps to read: horizontal lines behind the data, and labels."""
     axes.set_facecolor("none")
@@ -136,10 +151,10 @@ def plain(axes: Axes, look: Look) -> None:
     axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.tick_params(colors=MUTED, labelsize=look.font - 1, length=0, pad=5)
     axes.tick_params(axis="x", length=4, color=MUTED)
-    steps(axes)
+    round_steps(axes)
 
 
-def steps(axes: Axes, most: int = 5, *, whole: bool = False) -> None:
+def round_steps(axes: Axes, most: int = 5, *, whole: bool = False) -> None:
     """Label the vertical axis at round values, at whole ones if they count things."""
     axes.yaxis.set_major_locator(MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10], integer=whole))
 
