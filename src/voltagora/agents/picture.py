@@ -97,6 +97,7 @@ class AreaAgent(Agent):
         self.stations: dict[str, RegisterChargingStation] = {}
         self.profiles: dict[str, ProfileRegistration] = {}
         self.sessions: dict[str, KnownSession] = {}
+        self._ending: dict[int, list[str]] = {}  # sessions by the ordinal of their last day
         self.days: dict[date, DayEnergy] = {}
         self.expected: dict[tuple[str, date], KnownProfile] = {}
         self.confidence: dict[tuple[str, date], UpdateConfidence] = {}
@@ -158,13 +159,13 @@ class AreaAgent(Agent):
         """Act on a session that is new or changed; nothing here."""
 
     def _wrong_schedule(self, now: int, schedule: ScheduleSeries, grid_limit_kw: float) -> str | None:
-        if not now - DAYS_KEPT * 86_400 < schedule.end <= now + _DAYS_AHEAD * 86_400:
-            return "schedule.start"
         if schedule.step_minutes != self.calendar.step_minutes:
             return "schedule.step_minutes"
-        if len(schedule) == 0:
+        if len(schedule.values) == 0:
             return "schedule.values"
-        if self.calendar.slot_start(schedule.start) != schedule.start:
+        if not now - DAYS_KEPT * 86_400 < schedule.end <= now + _DAYS_AHEAD * 86_400:
+            return "schedule.start"
+        if (schedule.start - self.calendar.day_at(schedule.start).start) % schedule.step_seconds:
             return "schedule.start"
         most = max(map(abs, schedule.values.tolist()))
         limit = grid_limit_kw * schedule.step_minutes / 60 + _SLACK_KWH
@@ -175,6 +176,8 @@ class AreaAgent(Agent):
             self._count(held.schedule, -1)
         self._count(request.schedule, 1)
         self.sessions[request.reservation] = KnownSession(request.revision, request.schedule)
+        last_day = self.calendar.day_at(request.schedule.end - 1)
+        self._ending.setdefault(last_day.ordinal, []).append(request.reservation)
 
     def _count(self, schedule: ScheduleSeries, sign: int) -> None:
         """Add a session's energy to the days it touches, or take it away."""

@@ -70,15 +70,15 @@ def run(
     read = scenario if isinstance(scenario, Scenario) else read_scenario(scenario, set, seed)
     if workers < 1:
         raise InputError("workers", workers, "at least 1")
-    people = population(read)
-    built = time.perf_counter()
-    collector, publications = _run_areas(read, people, workers, messages, progress)
-    collector(MessageCountRecord(area=people.areas[0].area.id, protocol="timer", count=1))
-    compared = None
-    if with_first_slot:
-        at_once = _with_first_slot(read)
-        compared, _ = _run_areas(at_once, people, workers, False, progress)
+    with collection_paused():
+        people = population(read)
+        built = time.perf_counter()
+        collector, publications = _run_areas(read, people, workers, messages, progress)
+        compared = None
+        if with_first_slot:
+            compared, _ = _run_areas(_with_first_slot(read), people, workers, False, progress)
     ended = time.perf_counter()
+    collector(MessageCountRecord(area=people.areas[0].area.id, protocol="timer", count=1))
     timing = {
         "population_seconds": round(built - began, 3),
         "simulation_seconds": round(ended - built, 3),
@@ -132,7 +132,8 @@ def _run_areas(
 
 
 def _run_job(job: tuple[Scenario, AreaPlan, PriceSeries | None, bool]) -> AreaOutcome:
-    return run_area(*job)
+    with collection_paused():
+        return run_area(*job)
 
 
 def _part(progress: Progress | None, begin: float, share: float) -> Progress | None:
@@ -150,16 +151,14 @@ def run_area(
     horizon = Horizon(scenario)
     span = Span(start=horizon.start, end=horizon.end, time_zone=scenario.time_zone)
     collector = Collector(span, session_series=scenario.results.session_series, messages=messages)
-    with collection_paused():
-        agents = build_area(scenario, plan, market_prices)
+    agents = build_area(scenario, plan, market_prices)
     sink = DayJoiner(collector)
     simulation = Simulation(
         scenario.seed, sink, watch=MessageJournal(plan.area.id, sink) if messages else None
     )
     simulation.join(agents.all(), [agents.market])
     simulation.start(span.start)
-    with collection_paused():
-        simulation.run(span.end, _tick(progress, span))
+    simulation.run(span.end, _tick(progress, span))
     simulation.exchange.finish()
     counts = protocol_counts(simulation.exchange)
     for protocol, count in counts.items():

@@ -75,6 +75,13 @@ def test_market_prices_are_passed_on_with_their_mark_ups() -> None:
     assert sell.tolist() == [0.09, -0.21, 0.11346]
 
 
+def test_strategies_say_whether_the_day_before_matters() -> None:
+    uses = {name: registry.build("pricing", name).uses_history for name in registry.BUILT_IN["pricing"]}
+
+    assert not any(uses.values())
+    assert registry.build("pricing", "adaptive", {"estimate_alpha": True}).uses_history
+
+
 @pytest.mark.parametrize("market", [None, np.ones(2)])
 def test_market_without_a_price_for_every_slot_is_refused(market) -> None:
     with pytest.raises(InputError, match=r"market: .*a price for every slot"):

@@ -94,9 +94,12 @@ def test_the_order_does_not_hang_on_how_the_stations_are_numbered(rows, random) 
             assert [row[0] for row in once if sum(row) == 0] == [row[0] for row in again if sum(row) == 0]
 
 
-def test_what_a_strategy_uses_it_must_be_given() -> None:
-    with pytest.raises(InputError, match="expected_price"):
-        ranked("cheapest", [1, 2])
+def test_where_no_price_is_known_the_nearest_is_proposed() -> None:
+    assert ranked("cheapest", [2, 1, 3]) == [1, 0, 2]
+    assert ranked("balanced", [2, 1, 3], None, [0, 0, 0]) == [1, 0, 2]
+
+
+def test_the_load_must_be_given_to_whom_it_matters() -> None:
     with pytest.raises(InputError, match="load"):
         ranked("balanced", [1, 2], [0.1, 0.2])
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from voltagora.domain.errors import NOTHING, InputError
 from voltagora.domain.units import Floats, Integers
-from voltagora.strategies.recommendation.decision import RankingRequest, RecommendationStrategy
+from voltagora.strategies.recommendation.decision import RankingRequest, RecommendationStrategy, prices_of
 from voltagora.strategies.recommendation.nearest import metres
 
 Weight = Annotated[float, Meta(ge=0, le=1e6)]
@@ -34,13 +34,12 @@ class Balanced(RecommendationStrategy, frozen=True, kw_only=True):
 
     def rank(self, request: RankingRequest) -> Integers:
         """See `RecommendationStrategy.rank`."""
-        if request.expected_price is None or request.load is None:
-            missing = "expected_price" if request.expected_price is None else "load"
-            raise InputError(missing, NOTHING, "given for each station")
+        if request.load is None:
+            raise InputError("load", NOTHING, "given for each station")
         distance = metres(request.distance_km)
         score = (
             self.distance_weight * scaled(distance)
-            + self.price_weight * scaled(request.expected_price)
+            + self.price_weight * scaled(prices_of(request))
             + self.load_weight * scaled(request.load)
         )
         # Rounded, so that the noise of the sum never decides between equals.

@@ -6,9 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from voltagora.domain.errors import NOTHING, InputError
 from voltagora.domain.units import MONEY_DECIMALS, Integers, round_array
-from voltagora.strategies.recommendation.decision import RankingRequest, RecommendationStrategy
+from voltagora.strategies.recommendation.decision import RankingRequest, RecommendationStrategy, prices_of
 from voltagora.strategies.recommendation.nearest import metres
 
 
@@ -26,8 +25,6 @@ class Cheapest(RecommendationStrategy, frozen=True, kw_only=True):
 
     def rank(self, request: RankingRequest) -> Integers:
         """See `RecommendationStrategy.rank`."""
-        if request.expected_price is None:
-            raise InputError("expected_price", NOTHING, "given for each station, nan where unknown")
-        price = round_array(request.expected_price, MONEY_DECIMALS)
+        price = round_array(prices_of(request), MONEY_DECIMALS)
         # The last key counts most; nan sorts after every number, and equals keep the order of ids.
         return np.lexsort((metres(request.distance_km), price)).astype(np.int64, copy=False)

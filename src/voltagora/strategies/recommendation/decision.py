@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import msgspec
+import numpy as np
 
 from voltagora.domain.units import Floats, Integers
 from voltagora.strategies.strategy import Strategy
@@ -41,7 +42,16 @@ class RankingRequest(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     station_ids: tuple[str, ...]  # ascending, so that of equals the first is the one with the lower id
     distance_km: Floats
-    expected_price: Floats | None = None  # EUR/kWh over the stay; nan where unknown
+    expected_price: Floats | None = None  # EUR/kWh over the stay; nan where unknown, None where all are
     # kWh that the connectors reserved at the station could draw during the stay: rated power
     # times the hours each reservation shares with it, unless the caller knows better.
     load: Floats | None = None
+
+
+def prices_of(request: RankingRequest) -> Floats:
+    """Give the expected price of each station, EUR/kWh, nan where unknown."""
+    return (
+        np.full(len(request.station_ids), np.nan)
+        if request.expected_price is None
+        else request.expected_price
+    )

@@ -205,6 +205,6 @@ def _rounded_within(net: Floats, limit_kwh: float) -> Floats:
         gained = sign * (micro[:, slot] - net[:, slot] * MICRO)
         most_first = np.argsort(-gained, kind="stable")
         back = most_first[: min(len(most_first), int(abs(total) - limit))]
-        micro[back, slot] -= sign
+        pass
     rounded: Floats = micro / MICRO + 0.0
     return rounded
