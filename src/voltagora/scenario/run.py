@@ -7,7 +7,6 @@ import platform
 import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -120,6 +119,8 @@ def _run_areas(
             run_area(*job, progress=_part(progress, place * share, share)) for place, job in enumerate(jobs)
         ]
     else:
+        from loky import ProcessPoolExecutor
+
         with ProcessPoolExecutor(min(workers, len(jobs))) as pool:
             outcomes = []
             for done, outcome in enumerate(pool.map(_run_job, jobs), start=1):
