@@ -90,6 +90,8 @@ class _Fleet:
         drawn = self.notice.uniform(numbers[:, None], occasions[None, :])
         asks_at = self.horizon.asks_at(np.broadcast_to(arrival, departure.shape), departure, drawn)
         rows = np.flatnonzero(kept.any(axis=1))
+        if not len(rows):
+            return asks_at  # Nobody has a stay, and then there may not even be a column for one.
         first = kept[rows].argmax(axis=1)
         # Vehicles of a type are told apart by the second at which they first ask, lest they
         # all ask in one wave.

@@ -69,14 +69,15 @@ class JointModel:
 
     Args:
         members: the sessions, whose needs must all be met.
-        slots: how many slots the station looks at.
+        fixed: what others draw (above 0) or feed in, kWh, shape (slots the station looks at,).
         limit_kwh: the most |net kWh| of a slot.
         wear: EUR per kWh discharged.
     """
 
-    def __init__(self, members: Sequence[Member], slots: int, limit_kwh: float, wear: float) -> None:
+    def __init__(self, members: Sequence[Member], fixed: Floats, limit_kwh: float, wear: float) -> None:
         self.members = members
-        self.slots = slots
+        self.fixed = fixed
+        self.slots = len(fixed)
         self.limit_kwh = limit_kwh
         self.counts = [len(one.draw) for one in members]
         self.total = sum(self.counts)
@@ -229,10 +230,9 @@ class JointModel:
         ]
         before = np.zeros(total)
         before[self.begins] = [one.session.start_kwh for one in self.members]
-        limit = np.full(self.slots, self.limit_kwh)
         no_floor = np.full(2 * len(binaries), -np.inf)
-        lower = [before, -limit, no_floor]
-        upper = [before, limit, np.zeros(len(binaries)), self.feed[binaries]]
+        lower = [before, -self.limit_kwh - self.fixed, no_floor]
+        upper = [before, self.limit_kwh - self.fixed, np.zeros(len(binaries)), self.feed[binaries]]
         if dearest is not None:
             last = total + self.slots + 2 * len(binaries)
             entries.append((np.full(2 * total, last), np.arange(2 * total), dearest[0]))

@@ -54,7 +54,11 @@ class Station(SchedulingStrategy, frozen=True, kw_only=True):
         return planned_batch(batch, self.wear_eur_per_kwh, by_price=True, v2g=True)
 
     def plan_station(
-        self, sessions: Sequence[Session], grid_limit_kw: float, step_seconds: int
+        self,
+        sessions: Sequence[Session],
+        grid_limit_kw: float,
+        step_seconds: int,
+        fixed_kwh: Floats | None = None,
     ) -> list[Planned | Infeasible]:
         """Schedule sessions that share a grid connection.
 
@@ -62,6 +66,8 @@ class Station(SchedulingStrategy, frozen=True, kw_only=True):
             sessions: the stays, those with priority first; their headroom holds besides.
             grid_limit_kw: the most the station may draw or feed in, kW.
             step_seconds: length of a slot.
+            fixed_kwh: what others draw (above 0) or feed in and is not to be moved, shape (slots,)
+                from the earliest slot of the sessions to their latest; None for nothing.
 
         Returns:
             One answer a session. A refusal carries the most that session could gain while the
@@ -77,22 +83,23 @@ class Station(SchedulingStrategy, frozen=True, kw_only=True):
         columns = [column_of(session, base, step_seconds, i) for i, session in enumerate(sessions)]
         slots = max(column + len(session.buy) for column, session in zip(columns, sessions, strict=True))
         limit_kwh = grid_limit_kw * (step_seconds / 3600.0)
+        fixed = np.zeros(slots) if fixed_kwh is None else fixed_kwh
         alone = [self.plan(session) for session in sessions]
-        if _keeps(alone, columns, slots, limit_kwh):
+        if _keeps(alone, columns, fixed, limit_kwh):
             return alone
         members = [
             member(session, self.wear_eur_per_kwh, column)
             for session, column in zip(sessions, columns, strict=True)
         ]
-        joint = _Joint(members, slots, limit_kwh, self.wear_eur_per_kwh)
+        joint = _Joint(members, fixed, limit_kwh, self.wear_eur_per_kwh)
         return joint.answers([isinstance(answer, Planned) for answer in alone])
 
 
 def _keeps(
-    answers: Sequence[Planned | Infeasible], columns: Sequence[int], slots: int, limit_kwh: float
+    answers: Sequence[Planned | Infeasible], columns: Sequence[int], fixed: Floats, limit_kwh: float
 ) -> bool:
     """Tell whether all needs are met and the rounded schedules together keep the limit."""
-    net = np.zeros(slots)
+    net = fixed.copy()
     for answer, column in zip(answers, columns, strict=True):
         if isinstance(answer, Infeasible):
             return False
@@ -103,9 +110,10 @@ def _keeps(
 class _Joint:
     """Who can be served, and how, once the limit is in the way."""
 
-    def __init__(self, members: Sequence[Member], slots: int, limit_kwh: float, wear: float) -> None:
+    def __init__(self, members: Sequence[Member], fixed: Floats, limit_kwh: float, wear: float) -> None:
         self.members = list(members)
-        self.slots = slots
+        self.fixed = fixed
+        self.slots = len(fixed)
         self.limit_kwh = limit_kwh
         self.wear = wear
 
@@ -125,7 +133,7 @@ class _Joint:
         return [answers[index] for index in range(len(self.members))]
 
     def _model(self, indices: Sequence[int]) -> JointModel:
-        return JointModel([self.members[i] for i in indices], self.slots, self.limit_kwh, self.wear)
+        return JointModel([self.members[i] for i in indices], self.fixed, self.limit_kwh, self.wear)
 
     def _most(self, met: Sequence[int], index: int) -> float:
         """Find the most a session could gain after all that come before it."""
@@ -172,7 +180,7 @@ class _Joint:
         for row, index in enumerate(met):
             first = self.members[index].first
             net[row, first : first + len(exact[row])] = exact[row]
-        rounded = _rounded_within(net, self.limit_kwh)
+        rounded = _rounded_within(net, self.fixed, self.limit_kwh)
         planned_ones = {}
         for row, index in enumerate(met):
             session, first = self.members[index].session, self.members[index].first
@@ -195,16 +203,17 @@ def _paid(net: Floats, buy: Floats, sell: Floats) -> float:
     return float(np.maximum(net, 0.0) @ buy - np.maximum(-net, 0.0) @ sell)
 
 
-def _rounded_within(net: Floats, limit_kwh: float) -> Floats:
+def _rounded_within(net: Floats, fixed: Floats, limit_kwh: float) -> Floats:
     """Round to 1e-6 kWh; where the rounding broke the limit, those that gained most by it give it back."""
     micro = np.rint(net * MICRO)
     limit = np.floor(limit_kwh * MICRO + 1e-6)
-    for slot in np.flatnonzero(np.abs(micro.sum(axis=0)) > limit):
-        total = micro[:, slot].sum()
+    totals = micro.sum(axis=0) + np.rint(fixed * MICRO)
+    for slot in np.flatnonzero(np.abs(totals) > limit):
+        total = totals[slot]
         sign = np.sign(total)
         gained = sign * (micro[:, slot] - net[:, slot] * MICRO)
         most_first = np.argsort(-gained, kind="stable")
         back = most_first[: min(len(most_first), int(abs(total) - limit))]
-        pass
+        micro[back, slot] -= sign
     rounded: Floats = micro / MICRO + 0.0
     return rounded
