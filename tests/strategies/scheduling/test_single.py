@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import msgspec
 import numpy as np
 import pytest
@@ -108,3 +111,10 @@ def test_read_only_prices_are_taken(a_session):
 
     assert answer.schedule_kwh.tolist() == [0.0, 7.0, 0.0, 3.0]
     assert not answer.schedule_kwh.flags.writeable
+
+
+def test_neither_numba_nor_highs_is_imported_before_it_runs():
+    names = ", ".join(f"voltagora.strategies.scheduling.{s.name}" for s in ALL)
+    code = f"import sys, {names}; sys.exit(bool({{'numba', 'highspy'}} & set(sys.modules)))"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
