@@ -32,7 +32,7 @@ def rows() -> Iterable[str]:
             f"  {highs / batch:>10.0f}x  {batch / SKETCH_BATCH_US[slots]:>12.2f}x"
         )
     churning = [_session(np.random.default_rng([7, i]), 24, churning=True) for i in range(300)]
-    yield f"   24  where buying and selling at once would pay in every slot: {_call_us(churning):.0f} us a call"
+    yield f"   24  where buying and selling at once would pay in each: {_call_us(churning):>5.0f} us a call"
 
 
 def _session(rng: np.random.Generator, slots: int, *, churning: bool = False) -> Session:

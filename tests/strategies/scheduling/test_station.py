@@ -182,6 +182,26 @@ def test_rounding_many_schedules_keeps_the_limit(a_session):
         assert answer.schedule_kwh == pytest.approx([2 / 3, 1 / 3], abs=1.1e-6)
 
 
+def test_what_is_fixed_takes_its_part_of_the_limit(a_session):
+    session = a_session(energy_kwh=6.0, departure=7200, buy=np.array([0.1, 0.3]), sell=np.zeros(2))
+
+    assert Station().plan_station([session], 7.0, STEP, np.array([3.0, 0.0]))[
+        0
+    ].schedule_kwh == pytest.approx([4, 2])
+    assert Station().plan_station([session], 7.0, STEP, np.array([9.0, 0.0]))[
+        0
+    ].schedule_kwh == pytest.approx([0, 6])
+    assert Station().plan_station([session], 7.0, STEP, np.array([-3.0, 5.0]))[
+        0
+    ].schedule_kwh == pytest.approx([6, 0])
+
+
+def test_a_connection_already_over_its_limit_refuses_and_does_not_fail(a_session):
+    session = a_session(energy_kwh=1.0, departure=7200, buy=np.full(2, 0.1), sell=np.zeros(2))
+
+    assert Station().plan_station([session], 7.0, STEP, np.full(2, 7.0 + 1e-6)) == [Infeasible(0.0)]
+
+
 def test_as_many_are_served_as_the_limit_allows(a_session):
     prices = {"buy": np.array([0.1, 0.3]), "sell": np.zeros(2), "departure": 7200}
     many = [a_session(energy_kwh=1.0, charge_kw=1.0, **prices) for _ in range(30)]

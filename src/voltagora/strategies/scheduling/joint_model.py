@@ -231,8 +231,11 @@ class JointModel:
         before = np.zeros(total)
         before[self.begins] = [one.session.start_kwh for one in self.members]
         no_floor = np.full(2 * len(binaries), -np.inf)
-        lower = [before, -self.limit_kwh - self.fixed, no_floor]
-        upper = [before, self.limit_kwh - self.fixed, np.zeros(len(binaries)), self.feed[binaries]]
+        # Standing still is always allowed, even where what is fixed exceeds the limit by itself.
+        least = np.minimum(-self.limit_kwh - self.fixed, 0.0)
+        most = np.maximum(self.limit_kwh - self.fixed, 0.0)
+        lower = [before, least, no_floor]
+        upper = [before, most, np.zeros(len(binaries)), self.feed[binaries]]
         if dearest is not None:
             last = total + self.slots + 2 * len(binaries)
             entries.append((np.full(2 * total, last), np.arange(2 * total), dearest[0]))

@@ -213,7 +213,8 @@ def _rounded_within(net: Floats, fixed: Floats, limit_kwh: float) -> Floats:
         sign = np.sign(total)
         gained = sign * (micro[:, slot] - net[:, slot] * MICRO)
         most_first = np.argsort(-gained, kind="stable")
-        back = most_first[: min(len(most_first), int(abs(total) - limit))]
+        rounded_up = int((gained > 1e-3).sum())  # in 1e-6 kWh: less is the solver's noise
+        back = most_first[: min(rounded_up, int(abs(total) - limit))]
         micro[back, slot] -= sign
     rounded: Floats = micro / MICRO + 0.0
     return rounded
