@@ -339,6 +339,14 @@ def test_a_metric_without_a_denominator_is_null(gathered: Any) -> None:
     assert (got["bookings_asked"], got["messages_total"], got["refusals"]) == (0, 0, {})
 
 
+def test_a_slot_whose_supply_just_covers_demand_counts_as_surplus(gathered: Any) -> None:
+    balanced = msgspec.structs.replace(a_day(), production_kwh=np.array([12.0, 9.0, 0.0]))
+
+    got = metrics.compute(tables.build(gathered([balanced], TWO_HOURS)), TWO_HOURS)
+
+    assert got["charging_in_surplus_share"] == 1.0
+
+
 def test_costs_that_cancel_out_have_no_gini(gathered: Any) -> None:
     sessions = [
         a_session(

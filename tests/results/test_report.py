@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -262,6 +263,24 @@ def test_the_busiest_station_and_day_are_found(world: Any, gathered: Any) -> Non
     assert seconds(day.station, day.start, day.end) == max(seconds(day.station, *one) for one in days)
 
 
+def test_of_equally_busy_days_and_stations_the_first_is_shown(world: Any, gathered: Any) -> None:
+    made = world(6, vehicles=20, days=2, stations=1)
+    one = next(it for it in made.records if isinstance(it, SessionRecord) and it.state == "completed")
+    begin = made.span.start + 6 * 3600
+    same = [
+        msgspec.structs.replace(
+            one, reservation=f"{station}-{day}", station=station, arrival=begin + day * 86_400,
+            departure=begin + day * 86_400 + 3600, first_slot=begin + day * 86_400,
+        )
+        for station in ("b", "a") for day in (1, 0)
+    ]  # fmt: skip
+
+    day = busiest(Result.of(gathered(same, made.span), {}))
+
+    assert day is not None
+    assert (day.station, day.start) == ("a", made.span.start)
+
+
 def test_bins_hold_every_cost_and_are_few(world: Any) -> None:
     for costs in ([3.0], [0.0, 0.0], [-7.5, 12.3, 400.0], [1e-7, 2e-7], np.linspace(-1e6, 3e6, 999).tolist()):
         edges = bin_edges(np.array(costs))
@@ -292,8 +311,10 @@ def test_numbers_read_well() -> None:
 
 
 def test_settings_are_laid_out_flat_and_sorted() -> None:
-    nested = {"b": {"y": True, "x": [1, "two"]}, "a": None, "c": {}}
-    assert flattened(nested) == [("a", "–"), ("b.x", "1, two"), ("b.y", "true"), ("c", "{}")]
+    nested = {"b": {"y": True, "x": [1, "two"]}, "a": None, "c": {}, "d": [{"id": "one"}, {"id": "two"}]}
+    assert flattened(nested) == [
+        ("a", "–"), ("b.x", "1, two"), ("b.y", "true"), ("c", "–"), ("d[0].id", "one"), ("d[1].id", "two")
+    ]  # fmt: skip
 
 
 def test_a_fleet_of_ten_thousand_is_drawn(gathered: Any, world: Any) -> None:

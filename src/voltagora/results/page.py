@@ -92,12 +92,14 @@ def folded(title: str, *parts: str) -> str:
 
 
 def flattened(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Lay nested settings out as dotted names and values, in order of name."""
+    """Lay nested settings out as dotted names and values (`areas[0].id`), in order of name."""
     rows: list[tuple[str, str]] = []
     for name in sorted(value):
         inner = value[name]
         if isinstance(inner, Mapping) and inner:
             rows.extend(flattened(inner, f"{prefix}{name}."))
+        elif isinstance(inner, list) and any(isinstance(one, Mapping) for one in inner):
+            rows.extend(flattened({f"{name}[{place}]": one for place, one in enumerate(inner)}, prefix))
         else:
             rows.append((f"{prefix}{name}", _plain(inner)))
     return rows
@@ -117,9 +119,9 @@ def _with_unit(value: str) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list | tuple):
-        return ", ".join(_plain(inner) for inner in value)
-    return "–" if value is None else str(value)
+    if value is None or value in ([], (), {}, ""):
+        return "–"
+    return ", ".join(map(_plain, value)) if isinstance(value, list | tuple) else str(value)
 
 
 # The same meaning needs a lighter colour on a dark page; every pair has been looked at.
