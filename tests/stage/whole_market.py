@@ -292,7 +292,7 @@ def batteries_keep_their_books(played: Played) -> None:
         stored = record.soc_at_arrival * capacity
         lowest = min(stored, capacity * vehicle.min_soc)
         highest = max(stored, capacity * vehicle.max_soc)
-        begin, end = _plugged(record, need)
+        begin, end = _plugged(record, need, played.now)
         charge_kw = min(record.power_kw, vehicle.max_charge_kw)
         discharge_kw = min(record.power_kw, vehicle.max_discharge_kw) if record.v2g else 0.0
         start_kwh, slack = stored, 1e-6
@@ -310,11 +310,14 @@ def batteries_keep_their_books(played: Played) -> None:
             assert abs(stored - start_kwh - record.energy_kwh) <= slack, record
 
 
-def _plugged(record: SessionRecord, need: Need | None) -> tuple[int, int]:
+def _plugged(record: SessionRecord, need: Need | None, now: int) -> tuple[int, int]:
+    """The time that the vehicle was there, as far as the station can know it by now."""
     begin, end = record.arrival, record.departure
     if need is not None and record.state in (SessionState.CHARGING, SessionState.COMPLETED):
-        begin = max(begin, need.plugs_in_at or 0)
-        end = min(end, need.unplugs_at or end)
+        if need.plugs_in_at is not None and need.plugs_in_at < now:
+            begin = max(begin, need.plugs_in_at)
+        if need.unplugs_at is not None and need.unplugs_at < now:
+            end = min(end, need.unplugs_at)
     return begin, end
 
 

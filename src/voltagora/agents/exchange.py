@@ -136,7 +136,9 @@ class Exchange:
         message = flight.message
         if isinstance(message, Request):
             for receiver in flight.receivers:
-                agent = self.agents[receiver]
+                agent = self.agents.get(receiver)
+                if agent is None:
+                    continue  # Nobody reads that topic: the asker will hear nothing.
                 if self._answers is None or not self._is_repeat(agent, flight):
                     self._ask_agent(agent, flight, message)
         elif isinstance(message, Reply):
@@ -215,6 +217,9 @@ class Exchange:
             self._answer(agent, flight, answer)
         elif answer is not None:
             self._drive(agent, answer, None, flight)
+        elif self._answers is not None:
+            # Not answered now does not mean never: a repeat asks again.
+            self._answers.pop((agent.id, flight.sender.id, request.msg_id), None)
 
     def _drive(
         self,

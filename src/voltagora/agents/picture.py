@@ -76,6 +76,7 @@ class DayEnergy:
 class KnownSession(NamedTuple):
     """The newest schedule of one reservation."""
 
+    station: str
     revision: int
     schedule: ScheduleSeries
 
@@ -144,6 +145,8 @@ class AreaAgent(Agent):
         if registered is None:
             return refuse(UpdateScheduleOutcome, request, self.id, Refusal.NOT_REGISTERED)
         held = self.sessions.get(request.reservation)
+        if held is not None and held.station != station:
+            return refuse(UpdateScheduleOutcome, request, self.id, Refusal.UNKNOWN_RESERVATION, "reservation")
         if held is not None and request.revision <= held.revision:
             if request.revision < held.revision:
                 return refuse(UpdateScheduleOutcome, request, self.id, Refusal.STALE, "revision")
@@ -151,7 +154,7 @@ class AreaAgent(Agent):
         field = self._wrong_schedule(turn.now, request.schedule, registered.grid_limit_kw)
         if field is not None:
             return refuse(UpdateScheduleOutcome, request, self.id, Refusal.INVALID_REQUEST, field)
-        self._take_schedule(request, held)
+        self._take_schedule(request, station, held)
         self.schedule_taken(turn, request, station)
         return UpdateScheduleOutcome(in_reply_to=request.msg_id, responder=self.id, accepted=True)
 
@@ -171,11 +174,13 @@ class AreaAgent(Agent):
         limit = grid_limit_kw * schedule.step_minutes / 60 + _SLACK_KWH
         return "schedule.values" if most > limit else None
 
-    def _take_schedule(self, request: UpdatedChargingSchedule, held: KnownSession | None) -> None:
+    def _take_schedule(
+        self, request: UpdatedChargingSchedule, station: str, held: KnownSession | None
+    ) -> None:
         if held is not None:
             self._count(held.schedule, -1)
         self._count(request.schedule, 1)
-        self.sessions[request.reservation] = KnownSession(request.revision, request.schedule)
+        self.sessions[request.reservation] = KnownSession(station, request.revision, request.schedule)
         last_day = self.calendar.day_at(request.schedule.end - 1)
         self._ending.setdefault(last_day.ordinal, []).append(request.reservation)
 
@@ -210,6 +215,8 @@ class AreaAgent(Agent):
             if request.revision < held.revision:
                 return refuse(UpdateProfileOutcome, request, self.id, Refusal.STALE, "revision")
             return UpdateProfileOutcome(in_reply_to=request.msg_id, responder=self.id, accepted=True)
+        if not self._may_tell_of(turn.now, request.day):
+            return refuse(UpdateProfileOutcome, request, self.id, Refusal.INVALID_REQUEST, "day")
         day = self.calendar.day(request.day)
         field = self._wrong_energy(request.expected, day, registered.rated_power_kw)
         if field is not None:
@@ -231,6 +238,8 @@ class AreaAgent(Agent):
             return None
         if asker not in self.profiles and asker not in self.stations:
             return refuse(UpdateConfidenceOutcome, request, self.id, Refusal.NOT_REGISTERED)
+        if not self._may_tell_of(turn.now, request.day):
+            return refuse(UpdateConfidenceOutcome, request, self.id, Refusal.INVALID_REQUEST, "day")
         day = self.calendar.day(request.day)
         for name, series in (("mean", request.mean), ("std", request.std)):
             field = self._wrong_slots(series.start, series.step_minutes, len(series), day)
@@ -240,6 +249,10 @@ class AreaAgent(Agent):
                 )
         self.confidence[asker, request.day] = request
         return UpdateConfidenceOutcome(in_reply_to=request.msg_id, responder=self.id, accepted=True)
+
+    def _may_tell_of(self, now: int, day: date) -> bool:
+        """Tell whether a day is near enough to today that anybody may ask or foresee anything of it."""
+        return -DAYS_KEPT <= day.toordinal() - self.calendar.day_at(now).ordinal <= _DAYS_AHEAD
 
     def _wrong_energy(self, series: EnergySeries, day: Day, rated_power_kw: float) -> str | None:
         field = self._wrong_slots(series.start, series.step_minutes, len(series), day)

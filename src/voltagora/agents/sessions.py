@@ -40,6 +40,7 @@ class Booking:
     compensation_eur: float = 0.0
     revision: int = 1
     plugged_in: bool = False
+    plugged_in_at: int | None = None  # None: has not come yet
     offered: Terms | None = None  # what the station last said it would take
     negotiating: bool = False
 
@@ -74,7 +75,9 @@ class SessionBook:
         self.connectors = {connector.id: connector for connector in plan.connectors}
         self.books = {connector.id: Book() for connector in plan.connectors}
         self.bookings: dict[str, Booking] = {}
-        self._net: dict[int, int] = {}  # by slot start, whole 1e-6 kWh booked
+        # By slot start, whole 1e-6 kWh booked: drawn by some sessions, fed in by others.
+        self._drawn: dict[int, int] = {}
+        self._fed: dict[int, int] = {}
         # Where all connectors at full power stay within the limit, it never binds.
         self.is_limited = sum(c.power_kw for c in plan.connectors) > plan.grid_limit_kw * (1 + 1e-9)
 
@@ -107,23 +110,36 @@ class SessionBook:
     def headroom(
         self, first_slot: int, slots: int, without: Iterable[Booking] = ()
     ) -> tuple[Floats | None, Floats | None]:
-        """Give what each slot may still draw and feed in, kWh; None where the limit cannot bind."""
+        """Give what each slot may still draw and feed in, kWh; None where the limit cannot bind.
+
+        Nobody counts on what another session does the other way, as that one may be cancelled.
+        """
         if not self.is_limited:
             return None, None
-        net = self.net(first_slot, slots, without)
+        drawn, fed = self._booked(first_slot, slots, without)
         limit = self.plan.grid_limit_kw * self.calendar.step_seconds / 3600
-        return np.maximum(limit - net, 0.0), np.maximum(limit + net, 0.0)
+        return np.maximum(limit - drawn, 0.0), np.maximum(limit - fed, 0.0)
 
     def net(self, first_slot: int, slots: int, without: Iterable[Booking] = ()) -> Floats:
         """Sum the booked energy of each slot, kWh at the grid connection, some bookings left out."""
+        drawn, fed = self._booked(first_slot, slots, without)
+        return drawn - fed
+
+    def _booked(self, first_slot: int, slots: int, without: Iterable[Booking]) -> tuple[Floats, Floats]:
+        """Sum what is drawn and what is fed in, kWh a slot, some bookings left out."""
         step = self.calendar.step_seconds
-        held = np.array([self._net.get(first_slot + i * step, 0) for i in range(slots)], dtype=np.int64)
+        starts = [first_slot + i * step for i in range(slots)]
+        drawn, fed = (
+            np.array([booked.get(start, 0) for start in starts], dtype=np.int64)
+            for booked in (self._drawn, self._fed)
+        )
         for booking in without:
             for slot, energy in _by_slot(booking):
                 place = (slot - first_slot) // step
                 if 0 <= place < slots:
-                    held[place] -= energy
-        return held / MICRO
+                    drawn[place] -= max(energy, 0)
+                    fed[place] -= max(-energy, 0)
+        return drawn / MICRO, fed / MICRO
 
     def plan_new(
         self, session: Session, now: int
@@ -214,11 +230,12 @@ class SessionBook:
     def _count(self, booking: Booking, sign: int) -> None:
         if self.is_limited:
             for slot, energy in _by_slot(booking):
-                total = self._net.get(slot, 0) + sign * energy
+                booked = self._drawn if energy > 0 else self._fed
+                total = booked.get(slot, 0) + sign * abs(energy)
                 if total:
-                    self._net[slot] = total
+                    booked[slot] = total
                 else:
-                    self._net.pop(slot, None)
+                    booked.pop(slot, None)
 
     def record(self, booking: Booking, state: SessionState, area: str) -> SessionRecord:
         """Say how a booking stands."""
@@ -292,10 +309,12 @@ def cut_at(booking: Booking, moment: int) -> ScheduleSeries:
     """
     schedule, step = booking.schedule, booking.schedule.step_seconds
     values = schedule.values.copy()
+    since = max(booking.arrival, booking.plugged_in_at or 0)
     for place in range(len(values)):
-        begin = max(booking.arrival, schedule.start + place * step)
+        begin = max(since, schedule.start + place * step)
         end = min(booking.departure, schedule.start + (place + 1) * step)
-        values[place] *= min(1.0, max(0.0, (moment - begin) / (end - begin)))
+        if begin < end:
+            values[place] *= min(1.0, max(0.0, (moment - begin) / (end - begin)))
     values = round_array(values, 6)
     values.setflags(write=False)
     return ScheduleSeries(start=schedule.start, step_minutes=schedule.step_minutes, values=values)

@@ -22,7 +22,7 @@ from voltagora.agents.sessions import (
 from voltagora.agents.station_negotiation import StationNegotiator
 from voltagora.domain.fleet import StationPlan
 from voltagora.domain.records import SessionState, StationRecord
-from voltagora.domain.station import Connector
+from voltagora.domain.station import Connector, Recommendation
 from voltagora.domain.terms import Terms
 from voltagora.domain.units import Time, replaced
 from voltagora.domain.vehicle import LONGEST_STAY_SECONDS
@@ -97,8 +97,9 @@ class StationAgent(Agent):
         self._address = (self.id,)
         self._no_show_seconds = int(rules.no_show_minutes * 60)
         self._profile = OwnProfile(self.calendar) if rules.reports_confidence else None
-        self._answers: dict[str, ReservationOutcome] = {}  # by reservation, for ever
-        self._deciding: set[str] = set()
+        # By reservation, for ever, each with the recommendation that it answers.
+        self._answers: dict[str, tuple[Recommendation, ReservationOutcome]] = {}
+        self._deciding: set[Recommendation] = set()
         self._released: set[tuple[str, str]] = set()  # cancelled before they came: reservation, vehicle
 
     def start(self, turn: Turn) -> None:
@@ -146,7 +147,10 @@ class StationAgent(Agent):
             )
         answered = self._answers.get(offer.id)
         if answered is not None:
-            stored: ReservationOutcome = replaced(answered, in_reply_to=request.msg_id)
+            # Ids can be guessed: only who holds the recommendation itself hears what became of it.
+            if answered[0] != offer:
+                return refuse(ReservationOutcome, request, self.id, Refusal.NOT_AUTHENTIC, "recommendation")
+            stored: ReservationOutcome = replaced(answered[1], in_reply_to=request.msg_id)
             return stored
         if (offer.id, offer.vehicle) in self._released:
             return refuse(ReservationOutcome, request, self.id, Refusal.RELEASED)
@@ -157,13 +161,13 @@ class StationAgent(Agent):
             return refuse(
                 ReservationOutcome, request, self.id, Refusal.NOT_AUTHENTIC, "recommendation.recommender"
             )
-        if offer.id in self._deciding:
+        if offer in self._deciding:
             return None  # The first copy will be answered; a later repeat gets that answer.
         return self._reserve(turn, request)
 
     def _reserve(self, turn: Turn, request: ReserveChargingSlot) -> Conversation[ReservationOutcome]:
         offer = request.recommendation
-        self._deciding.add(offer.id)
+        self._deciding.add(offer)
         try:
             question = AuthenticateRecommendation(msg_id=self.next_id(), recommendation=offer)
             replies = yield (question, self._address, (offer.recommender,))
@@ -177,10 +181,10 @@ class StationAgent(Agent):
                 yield from self._ask_prices(turn, offer.arrival, offer.departure)
             # Looked at only now: another vehicle may have booked while the others answered.
             outcome = self._book(turn, request)
-            self._answers[offer.id] = outcome
+            self._answers[offer.id] = (offer, outcome)
             return outcome
         finally:
-            self._deciding.discard(offer.id)
+            self._deciding.discard(offer)
 
     def _ask_prices(self, turn: Turn, start: int, end: int) -> Conversation[None]:
         """CP7: ask for the days of a stay whose prices no broadcast has brought."""
@@ -290,8 +294,7 @@ class StationAgent(Agent):
         """Be woken at the end of a stay, and when a vehicle has been missed for too long."""
         turn.wake(booking.departure, ("depart", booking.reservation))
         if self.rules.hears_hardware:
-            no_show_at = booking.arrival + self._no_show_seconds
-            turn.wake(no_show_at, ("no_show", booking.reservation))
+            turn.wake(self._missed_at(booking), ("no_show", booking.reservation))
 
     # CP3.
 
@@ -303,9 +306,17 @@ class StationAgent(Agent):
         """Keep a cancellation that came before its booking, so that the booking is refused."""
         self._released.add((reservation, vehicle))
 
-    def was_released(self, reservation: str, vehicle: str) -> bool:
-        """Tell whether a reservation is cancelled for good."""
-        return (reservation, vehicle) in self._released
+    def is_over(self, reservation: str, vehicle: str) -> bool:
+        """Tell whether a vehicle's reservation came to its end without being cancelled."""
+        offer, outcome = self._answers.get(reservation, (None, None))
+        return (
+            offer is not None
+            and outcome is not None
+            and outcome.accepted
+            and offer.vehicle == vehicle
+            and reservation not in self.sessions.bookings
+            and (reservation, vehicle) not in self._released
+        )
 
     def release(self, turn: Turn, booking: Booking, state: SessionState) -> None:
         """Give a connector back: CP8 all zero, CP12 released; final."""
@@ -359,10 +370,14 @@ class StationAgent(Agent):
             if booking.departure <= turn.now:
                 self._complete(turn, booking)
         elif what == "no_show":
-            if not booking.plugged_in and turn.now >= booking.arrival + self._no_show_seconds:
+            if booking.plugged_in_at is None and turn.now >= self._missed_at(booking):
                 self.release(turn, booking, SessionState.NO_SHOW)
         elif what == "review" and booking.arrival > turn.now:
             self.negotiator.review(turn, booking)
+
+    def _missed_at(self, booking: Booking) -> int:
+        """Give when a vehicle that has not come counts as missed: at the latest before its stay is over."""
+        return min(booking.arrival + self._no_show_seconds, booking.departure - 1)
 
     def _complete(self, turn: Turn, booking: Booking) -> None:
         self.sessions.close(booking)
@@ -387,6 +402,8 @@ class StationAgent(Agent):
         if booking is None or plugged_in == booking.plugged_in:
             return
         booking.plugged_in = plugged_in
+        if plugged_in:
+            booking.plugged_in_at = turn.now
         if plugged_in and turn.now > booking.arrival:
             self._reschedule_late(turn, booking)
         elif not plugged_in and turn.now < booking.departure:

@@ -89,6 +89,8 @@ class StationNegotiator:
         booking = station.sessions.bookings.get(proposal.reservation)
         if booking is not None and booking.vehicle != vehicle:
             return refuse(StationAnswer, proposal, station.id, Refusal.UNKNOWN_RESERVATION, "reservation")
+        if booking is None and station.is_over(proposal.reservation, vehicle):
+            return self._say(proposal, Decision.REJECT)
         if proposal.terms.energy_kwh == 0 and (booking is None or turn.now < booking.arrival):
             return self._cancel(turn, proposal, vehicle, booking)
         if booking is None:

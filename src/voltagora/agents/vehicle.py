@@ -113,6 +113,7 @@ class VehicleAgent(Agent):
         self._address = (plan.id,)
         self._all = tuple(recommenders.values())
         self._searches: dict[int, _Search] = {}
+        self._claims: dict[int, tuple[int, int]] = {}  # stays asked of a station and not answered, by need
         self._refused_terms: dict[str, Terms] = {}  # what it last countered with, by reservation
 
     def start(self, turn: Turn) -> None:
@@ -156,9 +157,10 @@ class VehicleAgent(Agent):
         offers = yield from self._ask_for_offers(turn, number, preferences)
         battery = self._battery(number)
         for offer in self._in_order(turn, offers, preferences, battery):
-            if self._holds_any(offer.arrival, offer.departure):
+            if self._holds_any(number, offer.arrival, offer.departure):
                 search.reason = "overlap"
                 break
+            self._claims[number] = (offer.arrival, offer.departure)
             request = ReserveChargingSlot(
                 msg_id=self.next_id(), recommendation=offer, battery=battery, preferences=preferences
             )
@@ -169,6 +171,7 @@ class VehicleAgent(Agent):
                 search.uncertain = offer
                 turn.begin(self._cancel_uncertain(turn, number))
                 return
+            del self._claims[number]
             if outcome.accepted:
                 self._booked(turn, number, offer, preferences, outcome)
                 return
@@ -251,16 +254,19 @@ class VehicleAgent(Agent):
         if self.rules.reports_hardware and not need.absent:
             turn.wake(max(need.arrival, need.plugs_in_at or 0), ("plug in", offer.id))
 
-    def _holds_any(self, start: int, end: int) -> bool:
-        """Tell whether any moment of a stay is booked already."""
+    def _holds_any(self, number: int, start: int, end: int) -> bool:
+        """Tell whether any moment of a stay is booked, or being booked, for another need than this one."""
         return any(
-            held.preferences.arrival < end and start < held.preferences.departure
+            held.preferences.arrival < end and start < held.preferences.departure and held.need != number
             for held in self.held.values()
+        ) or any(
+            begin < end and start < until and other != number
+            for other, (begin, until) in self._claims.items()
         )
 
     def _forget_past(self, now: int) -> None:
         for name in [name for name, held in self.held.items() if held.preferences.departure <= now]:
-            del self.held[name]
+            self._claims.pop(self.held.pop(name).need, None)
             self._refused_terms.pop(name, None)
 
     # A CP2 that was never answered: the reservation may exist, so it is cancelled before anything else.
@@ -272,6 +278,7 @@ class VehicleAgent(Agent):
         answer = yield from self._propose(offer.station, offer.id, 1, Terms(energy_kwh=0.0))
         if answer is not None and answer.decision is Decision.ACCEPT:
             search.uncertain = None
+            self._claims.pop(number, None)
             self._come_back(turn, number)
         elif turn.now < self.plan.needs[number].arrival:
             turn.wake(turn.now + CANCEL_AGAIN_SECONDS, ("cancel", number))
@@ -285,9 +292,9 @@ class VehicleAgent(Agent):
         held = self.held.get(proposal.reservation)
         if held is None or held.station != station:
             return refuse(VehicleAnswer, proposal, self.id, Refusal.UNKNOWN_RESERVATION, "reservation")
-        if turn.now >= held.preferences.arrival:
-            return self._say(proposal, Decision.REJECT)
         terms = proposal.terms
+        if turn.now >= held.preferences.arrival or not self._can_stay(held, terms):
+            return self._say(proposal, Decision.REJECT)
         own = self._refused_terms.get(proposal.reservation)
         if own is not None and _same(terms, own):
             return self._accept(proposal, held)
@@ -333,6 +340,8 @@ class VehicleAgent(Agent):
         need = self.plan.needs[held.need]
         if what == "change":
             wish = Terms(energy_kwh=0.0) if need.cancels else _wish(need)
+            if not self._can_stay(held, wish):
+                wish = replaced(wish, departure=UNSET)
             if not wish.is_empty:
                 turn.begin(self._negotiate(turn, held, wish))
         elif what == "plug in":
@@ -346,10 +355,19 @@ class VehicleAgent(Agent):
     def _negotiate(self, turn: Turn, held: Held, terms: Terms) -> Conversation[None]:
         """Ask the station for other terms, taking what it counters with if that is good enough."""
         for round_ in range(1, self.rules.negotiation_rounds + 1):
+            if not self._can_stay(held, terms):
+                return
+            wanted = agreed(held.preferences, terms)
+            self._claims[held.need] = (wanted.arrival, wanted.departure)
             answer = yield from self._propose(held.station, held.reservation, round_, terms)
             if held.reservation not in self.held:
                 return
-            if answer is None or answer.decision is Decision.REJECT:
+            if answer is None:
+                self._refused(turn, held.need, "CP3", held.station, None)
+                self._ask_again(turn, held, terms)
+                return
+            self._claims.pop(held.need, None)
+            if answer.decision is Decision.REJECT:
                 self._refused(turn, held.need, "CP3", held.station, answer)
                 return
             if answer.decision is Decision.ACCEPT:
@@ -377,6 +395,22 @@ class VehicleAgent(Agent):
                 terms = decision.terms
             else:
                 return
+
+    def _ask_again(self, turn: Turn, held: Held, terms: Terms) -> None:
+        """Go on until it is known what the station made of the proposal: it may have agreed unheard."""
+        at = turn.now + CANCEL_AGAIN_SECONDS
+        # Once the stay has begun only the end of the reservation can still be learnt.
+        if at < (held.preferences.departure if terms.energy_kwh == 0 else held.preferences.arrival):
+            turn.wake(at, ("change", held.reservation))
+        else:
+            self._claims.pop(held.need, None)
+
+    def _can_stay(self, held: Held, terms: Terms) -> bool:
+        """Tell whether terms leave the vehicle at one place at a time."""
+        stay = _plain(terms)
+        start = held.preferences.arrival if isinstance(stay.arrival, UnsetType) else stay.arrival
+        end = held.preferences.departure if isinstance(stay.departure, UnsetType) else stay.departure
+        return start < end and not self._holds_any(held.need, start, end)
 
     def _settle(self, turn: Turn, held: Held, asked: Terms, answer: StationAnswer) -> None:
         """Take what the station accepted: other terms, or the end of the reservation."""
@@ -464,6 +498,7 @@ class VehicleAgent(Agent):
         need = self.plan.needs[number]
         if rounds is None:
             rounds = self._searches.pop(number).rounds
+            self._claims.pop(number, None)
         turn.record(
             NeedRecord(
                 area=self.grid_area,
