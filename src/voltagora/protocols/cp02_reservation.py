@@ -61,5 +61,5 @@ class ReserveChargingSlot(Request, frozen=True, kw_only=True):
     preferences: Preferences
 
     def asker(self, address: tuple[str, ...]) -> str:  # noqa: ARG002
-        """See `Request.asker`: the topic names the station, so it is whom the recommendation was issued to."""
+        """See `Request.asker`: the topic names the station, so whom the recommendation was issued to."""
         return self.recommendation.vehicle
