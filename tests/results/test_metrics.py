@@ -236,11 +236,11 @@ def a_day() -> DayRecord:
     )
 
 
-def a_need(reservation: str | None, departure: int) -> NeedRecord:
+def a_need(reservation: str | None, departure: int, number: int = 0) -> NeedRecord:
     return NeedRecord(
         area="a",
         vehicle="EV1",
-        need=0,
+        need=number,
         asked_at=0,
         arrival=0,
         departure=departure,
@@ -249,6 +249,18 @@ def a_need(reservation: str | None, departure: int) -> NeedRecord:
         reservation=reservation,
         outcome="booked" if reservation else "no_station",
     )
+
+
+def test_a_booking_that_is_cancelled_is_one_need_asked_for_and_made(gathered: Any) -> None:
+    booked = a_need("SR-1", 3 * HOUR)
+    cancelled = msgspec.structs.replace(booked, reservation=None, outcome="cancelled")
+
+    built = tables.build(gathered([a_day(), booked, cancelled], TWO_HOURS))
+    got = metrics.compute(built, TWO_HOURS)
+
+    assert (got["bookings_asked"], got["bookings_made"], got["bookings_given_up"]) == (1, 1, {})
+    assert built["needs"].to_pylist()[0]["reservation"] == "SR-1"
+    assert built["needs"].to_pylist()[0]["outcome"] == "cancelled"
 
 
 def test_a_session_cut_by_the_end_worked_by_hand(gathered: Any) -> None:
@@ -283,7 +295,7 @@ def test_a_session_cut_by_the_end_worked_by_hand(gathered: Any) -> None:
 
 def test_gained_energy_takes_the_losses_of_the_battery_into_account(gathered: Any) -> None:
     span = Span(start=0, end=3 * HOUR)
-    records = [a_session(), a_need("SR-1", 3 * HOUR), a_need(None, HOUR), a_need(None, 4 * HOUR)]
+    records = [a_session(), a_need("SR-1", 3 * HOUR), a_need(None, HOUR, 1), a_need(None, 4 * HOUR, 2)]
 
     got = metrics.compute(tables.build(gathered(records, span)), span)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -118,7 +119,7 @@ def build(collector: Collector) -> dict[str, pa.Table]:
         "sessions": sessions_table(collector.session_columns, series=collector.session_series),
         "slots": slots_table(take(DayRecord), collector.span.end),
         "refusals": _rows(REFUSALS, take(RefusalRecord), _refusal_key),
-        "needs": _rows(NEEDS, take(NeedRecord), lambda need: (need.area, need.vehicle, need.need)),
+        "needs": _needs_table(take(NeedRecord)),
         "stations": _rows(STATIONS, take(StationRecord), lambda it: (it.area, it.station)),
         "ledger": _rows(LEDGER, take(LedgerRecord), lambda it: (it.area, it.account)),
         "message_counts": _counts_table(take(MessageCountRecord)),
@@ -228,6 +229,18 @@ def _messages_table(records: Iterable[MessageRecord]) -> pa.Table:
     table = _rows(_without(MESSAGES, ["payload"]), ordered, lambda _: 0)
     payloads = [message.payload.decode("utf-8", "backslashreplace") for message in ordered]
     return table.append_column(MESSAGES.field("payload"), pa.array(payloads, TEXT))
+
+
+def _needs_table(records: Iterable[NeedRecord]) -> pa.Table:
+    """One row a need, as its last record tells; what was booked stays named when it is cancelled."""
+    latest: dict[tuple[str, str, int], NeedRecord] = {}
+    for record in records:
+        key = (record.area, record.vehicle, record.need)
+        earlier = latest.get(key)
+        if earlier is not None and record.reservation is None:
+            record = msgspec.structs.replace(record, reservation=earlier.reservation)
+        latest[key] = record
+    return _rows(NEEDS, latest.values(), lambda need: (need.area, need.vehicle, need.need))
 
 
 def _counts_table(records: Iterable[MessageCountRecord]) -> pa.Table:
