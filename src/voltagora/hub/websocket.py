@@ -1,0 +1,175 @@
+"""MQTT over WebSocket (section 6): frames by the `websockets` library, lines by ours."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from voltagora.hub.tcp import LINGER_SECONDS, address_of
+
+if TYPE_CHECKING:
+    from voltagora.hub.broker import Broker
+    from voltagora.hub.connection import Connection
+
+SUBPROTOCOLS: Final = (Subprotocol("mqtt"), Subprotocol("mqttv3.1"))
+
+_LOG: Final = logging.getLogger("voltagora.hub.websocket")
+_LOG.setLevel(logging.ERROR)  # The library logs frames, and frames hold payloads.
+
+
+class WebSocketLine(asyncio.Protocol):
+    """A WebSocket on one side, a `Connection` on the other."""
+
+    __slots__ = ("_broker", "_connection", "_lines", "_origins", "_transport", "_websocket")
+
+    def __init__(self, broker: Broker, lines: set[Any], origins: Sequence[str]) -> None:
+        self._broker = broker
+        self._lines = lines
+        self._origins = origins
+        self._connection: Connection | None = None
+        self._transport: asyncio.Transport | None = None
+        self._websocket = ServerProtocol(
+            subprotocols=SUBPROTOCOLS,
+            select_subprotocol=_choose,
+            max_size=broker.limits.packet_bytes * 4,
+            logger=_LOG,
+        )
+
+    # Called by the loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has opened a line."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=self._broker.limits.unsent_bytes)
+        self._lines.add(self)
+        self._connection = self._broker.connect(self, address_of(transport))
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        websocket = self._websocket
+        websocket.receive_data(data)
+        for event in websocket.events_received():
+            if isinstance(event, Request):
+                self._greet(event)
+            else:
+                self._take(event)
+        self._write()
+        if websocket.state is State.CLOSED or websocket.close_expected():
+            self._lose()
+
+    def eof_received(self) -> bool:
+        """The client will say no more: the line is over."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The socket holds too much."""
+        assert self._connection is not None
+        self._connection.congested = True
+
+    def resume_writing(self) -> None:
+        """The socket has caught up."""
+        assert self._connection is not None
+        self._connection.flowing()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """The line is gone."""
+        self._lines.discard(self)
+        self._lose()
+
+    def _greet(self, request: Request) -> None:
+        websocket = self._websocket
+        if same_origin(request.headers.get("Origin"), request.headers.get("Host"), self._origins):
+            websocket.send_response(websocket.accept(request))
+        else:
+            self._broker.report("fault", what="WebSocket from a foreign origin", address=self._address)
+            websocket.send_response(websocket.reject(HTTPStatus.FORBIDDEN, "foreign origin\n"))
+
+    def _take(self, frame: object) -> None:
+        assert isinstance(frame, Frame)
+        assert self._connection is not None
+        if frame.opcode in (Opcode.BINARY, Opcode.CONT):
+            self._connection.receive(bytes(frame.data))
+        elif frame.opcode is Opcode.TEXT:
+            # "If any other type of data frame is received the recipient MUST close" (section 6).
+            self._websocket.fail(CloseCode.UNSUPPORTED_DATA, "MQTT needs binary frames")
+
+    def _write(self) -> None:
+        assert self._transport is not None
+        for data in self._websocket.data_to_send():
+            if data:
+                self._transport.write(data)
+            elif self._transport.can_write_eof():
+                self._transport.write_eof()
+
+    def _lose(self) -> None:
+        if self._connection is not None:
+            self._connection.lost()
+            self._broker.flush()
+
+    @property
+    def _address(self) -> str:
+        assert self._transport is not None
+        return address_of(self._transport)
+
+    # Called by the connection.
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as one binary frame; a WebSocket may split packets as it likes."""
+        if self._websocket.state is State.OPEN:
+            self._websocket.send_binary(data)
+            self._write()
+
+    def close(self, *, abort: bool) -> None:
+        """End the line, after what was sent or at once."""
+        transport = self._transport
+        if transport is None:
+            return
+        if abort:
+            transport.abort()
+            return
+        if self._websocket.state is State.OPEN:
+            self._websocket.send_close(CloseCode.NORMAL_CLOSURE)
+            self._write()
+        transport.close()
+        self._broker.timers.at(self._broker.clock.monotonic() + LINGER_SECONDS, transport.abort)
+
+    def pause_reading(self) -> None:
+        """Take no more bytes for now."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take bytes again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+
+def _choose(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    return next((each for each in offered if each in SUBPROTOCOLS), None)
+
+
+def same_origin(origin: str | None, host: str | None, allowed: Sequence[str]) -> bool:
+    """Whether a page may open a WebSocket here: one of this host (any port), or of an origin named.
+
+    Without this, any page a user visits could speak to a hub on the user's own machine. Programs
+    send no origin.
+    """
+    if origin is None or origin in allowed:
+        return True
+    try:
+        name = urlsplit(origin).hostname
+        own = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    return name is not None and name == own
