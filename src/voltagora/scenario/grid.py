@@ -13,6 +13,7 @@ from voltagora.domain.errors import InputError, InputErrors
 from voltagora.domain.fleet import ProfilePlan
 from voltagora.domain.location import Location
 from voltagora.domain.series import EnergySeries
+from voltagora.domain.units import round_energy
 from voltagora.scenario.areas import Area
 from voltagora.scenario.grid_profile import GridProfile, read_grid_profile
 from voltagora.scenario.horizon import Horizon
@@ -73,7 +74,9 @@ def profiles(scenario: Scenario, area: Area, horizon: Horizon, grid: GridProfile
         energy_kwh = share * grid.energy_kwh(
             column, profile_start, horizon.calendar, days, settings.kw_per_mw
         )
-        rated_kw = float(np.max(energy_kwh)) * 60.0 / scenario.step_minutes
+        actual = EnergySeries.of(days[0].start, scenario.step_minutes, energy_kwh)
+        # Of the rounded energy, so that the rating is one that the wire can carry.
+        rated_kw = round_energy(float(np.max(actual.values)) * 60.0 / scenario.step_minutes)
         return ProfilePlan(
             id=area.named(role.lower(), column),
             role=role,
@@ -81,7 +84,7 @@ def profiles(scenario: Scenario, area: Area, horizon: Horizon, grid: GridProfile
             # A rating must be above 0, also of a lignite plant that never ran.
             rated_power_kw=max(rated_kw, 0.001),
             location=Location(latitude=area.settings.latitude, longitude=area.settings.longitude),
-            actual=EnergySeries.of(days[0].start, scenario.step_minutes, energy_kwh),
+            actual=actual,
         )
 
     producers = [plan("EP", column, column, area.generation_share) for column in settings.producers]
