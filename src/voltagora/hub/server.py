@@ -42,7 +42,17 @@ class Hub:
     """
 
     def __init__(self, **options: Any) -> None:
-        self.options = Options(**options)
+        self._make(Options(**options))
+
+    @classmethod
+    def of(cls, options: Options) -> Hub:
+        """Make a hub of options that are ready."""
+        hub = cls.__new__(cls)
+        hub._make(options)
+        return hub
+
+    def _make(self, options: Options) -> None:
+        self.options = options
         self.mqtt_port = 0
         self.websocket_port = 0
         clock = Clock(time.monotonic, time.time)
@@ -155,6 +165,22 @@ class Hub:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
         self._servers.clear()
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where the hub is reached, by the name of the way."""
+        options, found = self.options, {}
+        secure = options.tls_cert is not None
+        if options.mqtt is not None:
+            host = options.mqtt.rpartition(":")[0]
+            found["MQTT"] = f"{'mqtts' if secure else 'mqtt'}://{host}:{self.mqtt_port}"
+        if options.websocket is not None:
+            host = options.websocket.rpartition(":")[0]
+            found["WebSocket"] = f"{'wss' if secure else 'ws'}://{host}:{self.websocket_port}"
+        if self._metrics is not None and options.metrics is not None:
+            host = options.metrics.rpartition(":")[0]
+            found["metrics"] = f"http://{host}:{self._metrics.port}/metrics"
+        return found
 
     # What happens by itself.
 
