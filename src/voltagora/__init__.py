@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from voltagora.hub.server import Hub as Hub
     from voltagora.results.result import Result as Result
     from voltagora.scenario.read import read_scenario as read_scenario
     from voltagora.scenario.run import run as run
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "Hub": "voltagora.hub.server",
     "Result": "voltagora.results.result",
     "read_scenario": "voltagora.scenario.read",
     "run": "voltagora.scenario.run",

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 from voltagora import __version__
 from voltagora.cli.contract import protocols_command
 from voltagora.cli.decisions import strategies_command, try_command
+from voltagora.cli.hub import hub
 from voltagora.cli.reports import compare_command, report_command
 from voltagora.cli.runs import run_command
 from voltagora.cli.scenarios import scenarios, validate_command
@@ -117,3 +118,4 @@ app.command("try")(try_command)
 app.command("report")(report_command)
 app.command("compare")(compare_command)
 app.command("protocols")(protocols_command)
+app.add_typer(hub, name="hub")
