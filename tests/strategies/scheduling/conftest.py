@@ -113,8 +113,13 @@ class Programme:
         self.discharge = np.concatenate([b.discharge_kw for b in self.blocks])
         self.grid_limit_kw = grid_limit_kw
 
-    def solve(self, *, most_of_last: bool = False, everywhere: bool = False) -> float | None:
-        """Give the least cost, EUR, or the most the last session can gain, kWh; None if infeasible."""
+    def solve(
+        self, *, most_of_last: bool = False, everywhere: bool = False, mixing: bool = False
+    ) -> float | None:
+        """Give the least cost, EUR, or the most the last session can gain, kWh; None if infeasible.
+
+        `everywhere` puts a binary in every slot, `mixing` in none: then the cost is only a bound.
+        """
         buy = np.concatenate([s.buy for s in self.sessions])
         sell = np.concatenate([s.sell for s in self.sessions])
         eta_in = np.concatenate([np.full(len(s.buy), s.charge_efficiency) for s in self.sessions])
@@ -124,6 +129,7 @@ class Programme:
         binary = (self.charge > 0) & (self.discharge > 0)
         if not everywhere:
             binary &= buy < (sell - self.wear) * eta_in * eta_out - 1e-12
+        binary &= not mixing
         eye = sparse.identity(n, format="csr")
         books, low, high = self._books(eta_in, eta_out, most_of_last)
         if (low > high + 1e-9).any():

@@ -57,6 +57,29 @@ def test_many_slots_that_would_pay_to_churn_are_solved_exactly(programme, slots)
         assert answer.objective_eur == pytest.approx(programme([session]).solve(), abs=1e-9, rel=0)
 
 
+def test_even_a_subset_sum_ends_and_comes_close(a_session, programme):
+    # As many distinct limits as slots at one negative price: exactly, the pieces would double with each.
+    slots = 288
+    room = 0.9 * np.random.default_rng(0).random(slots)
+    session = a_session(
+        departure=slots * 3600,
+        buy=np.full(slots, -0.1),
+        sell=np.full(slots, -0.1),
+        energy_kwh=5.0,
+        start_kwh=20.0,
+        discharge_kw=7.0,
+        charge_efficiency=0.93,
+        discharge_efficiency=0.91,
+        headroom_charge_kwh=room,
+        headroom_discharge_kwh=room,
+    )
+
+    answer = V2g().plan(session)
+
+    bound = programme([session]).solve(mixing=True)
+    assert bound - 1e-9 <= answer.objective_eur <= bound + 1e-3
+
+
 def test_binaries_elsewhere_change_nothing(draw, programme):
     # domain.md: charging and discharging at once cannot pay where no binary is asked for.
     rng = np.random.default_rng(2)

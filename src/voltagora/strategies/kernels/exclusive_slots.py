@@ -18,7 +18,9 @@ better value holds where two meet, and a piece may be a single point.
 Cost: one envelope a slot, O(n log n) for n pieces. Where all slots move the same energy, n is at most
 the distinct sums of whole moves within the battery (tens to hundreds): equal slots, over which branch
 and bound explodes, fall together. With a different limit in every slot the problem contains subset
-sum: in theory n may double with each slot, and only dominance bounds it.
+sum, and n may double with each slot whose prices are the same. So that nobody can stall a station, a
+chain longer than `ALL_PIECES` over the slots (20,000 for 24, but 500 at least) is thinned: beyond
+that, and only there, the directions are near the best instead of the best.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from voltagora.strategies.kernels.session_schedule import CHARGE_ONLY, DISCHARGE
 SLIVER_KWH = 1e-12  # a shorter piece is rounding
 SAME_KWH = 1e-9  # throughputs closer than this are equal
 STILL_KWH = 1e-10  # a slot that stores less than this stands still
+ALL_PIECES, LEAST_PIECES = 480_000, 500  # of all slots together, and of one slot, before chains are thinned
 
 # A chain has a row for each piece, sorted; cost (EUR) and use (kWh of throughput) are at its left end.
 LEFT, RIGHT, COST, COST_SLOPE, USE, USE_SLOPE = 0, 1, 2, 3, 4, 5
@@ -38,28 +41,26 @@ LEFT, RIGHT, COST, COST_SLOPE, USE, USE_SLOPE = 0, 1, 2, 3, 4, 5
 Slot = tuple[float, float, float, float, float, float]
 """kWh that can be stored and taken out, EUR/kWh of both, throughput per kWh stored and taken out."""
 
-DIRECTION_TYPES = "(float64, float64, float64, float64, float64, float64, float64[:, ::1])"
+DIRECTION_TYPES = "(float64, float64, float64, float64, float64[:, ::1], float64[:, ::1])"
 
 
 def choose_directions(
     start: float,
-    low: float,
-    high: float,
     target: float,
     charge_efficiency: float,
     discharge_efficiency: float,
     limits: Floats,
+    bounds: Floats,
 ) -> Integers:
     """Choose a direction for each slot.
 
     Args:
         start: energy held at arrival, kWh.
-        low: the least the battery may hold, kWh.
-        high: the most, kWh.
         target: energy held at departure, kWh; it can be reached.
         charge_efficiency: 0 to 1.
         discharge_efficiency: 0 to 1.
         limits: as `slot_limits` fills it, shape (4, slots).
+        bounds: as `reachable` gives them, shape (2, slots + 1).
 
     Returns:
         `CHARGE_ONLY`, `DISCHARGE_ONLY` or `IDLE` where the slot needs a choice, else `BOTH_WAYS`;
@@ -68,7 +69,7 @@ def choose_directions(
     slots = limits.shape[1]
     uses = (1.0 / charge_efficiency, discharge_efficiency)
     same_eur = _rounding_of_costs(limits)
-    bounds = _reachable(start, low, high, target, limits)
+    most_pieces = max(LEAST_PIECES, ALL_PIECES // slots)
     chains = np.zeros((64, 6))
     chains[0, LEFT] = target
     chains[0, RIGHT] = target
@@ -77,6 +78,7 @@ def choose_directions(
     for t in range(slots - 1, 0, -1):
         slot = _slot(limits, t, uses)
         step = _stepped_back(chains[begin:end], slot, bounds[0, t], bounds[1, t], same_eur)
+        step = _thinned(step, most_pieces)
         begin, end = end, end + len(step)
         if end > len(chains):
             longer = np.zeros((2 * end, 6))
@@ -107,22 +109,20 @@ def _copy(source: Floats, begin: int, end: int, into: Floats, at: int) -> None:
             into[at + k - begin, field] = source[k, field]
 
 
-def _reachable(start: float, low: float, high: float, target: float, limits: Floats) -> Floats:
-    """Bound the energy held before each slot by what can be reached from both ends, shape (2, slots + 1)."""
-    slots = limits.shape[1]
-    bounds = np.empty((2, slots + 1))
-    bounds[0, 0] = start
-    bounds[1, 0] = start
-    for t in range(slots):
-        bounds[0, t + 1] = max(low, bounds[0, t] - limits[1, t])
-        bounds[1, t + 1] = min(high, bounds[1, t] + limits[0, t])
-    least, most = target, target
-    for t in range(slots - 1, 0, -1):
-        least = max(low, least - limits[0, t])
-        most = min(high, most + limits[1, t])
-        bounds[0, t] = max(bounds[0, t], least)
-        bounds[1, t] = min(bounds[1, t], most)
-    return bounds
+def _thinned(chain: Floats, most_pieces: int) -> Floats:
+    """Join neighbouring pieces by their chords, in pairs, until few enough are left."""
+    while len(chain) > most_pieces:
+        fewer = np.empty(((len(chain) + 1) // 2, 6))
+        for k in range(len(fewer)):
+            i, j = 2 * k, min(2 * k + 1, len(chain) - 1)
+            left, right = chain[i, LEFT], chain[j, RIGHT]
+            cost_slope, use_slope = 0.0, 0.0
+            if right - left > SLIVER_KWH:
+                cost_slope = (_cost(chain, j, right) - chain[i, COST]) / (right - left)
+                use_slope = (_use(chain, j, right) - chain[i, USE]) / (right - left)
+            _put(fewer, k, left, right, (chain[i, COST], chain[i, USE]), (cost_slope, use_slope))
+        chain = fewer
+    return chain
 
 
 def _stepped_back(chain: Floats, slot: Slot, least: float, most: float, same_eur: float) -> Floats:

@@ -252,6 +252,38 @@ def slot_limits(
     return most, arbitrage
 
 
+REACH_TYPES = "(float64, float64, float64, float64, float64[:, ::1])"
+
+
+def reachable(start: float, low: float, high: float, target: float, limits: Floats) -> Floats:
+    """Bound the energy held before each slot by what can be reached from both ends.
+
+    Args:
+        start: energy held at arrival, kWh.
+        low: the least the battery may hold, kWh.
+        high: the most, kWh.
+        target: energy held at departure, kWh.
+        limits: as `slot_limits` fills it, shape (4, slots).
+
+    Returns:
+        Least and most kWh, shape (2, slots + 1).
+    """
+    slots = limits.shape[1]
+    bounds = np.empty((2, slots + 1))
+    bounds[0, 0] = start
+    bounds[1, 0] = start
+    for t in range(slots):
+        bounds[0, t + 1] = max(low, bounds[0, t] - limits[1, t])
+        bounds[1, t + 1] = min(high, bounds[1, t] + limits[0, t])
+    least, most = target, target
+    for t in range(slots - 1, 0, -1):
+        least = max(low, least - limits[0, t])
+        most = min(high, most + limits[1, t])
+        bounds[0, t] = max(bounds[0, t], least)
+        bounds[1, t] = min(bounds[1, t], most)
+    return bounds
+
+
 def _merge(
     limits: Floats,
     low: float,

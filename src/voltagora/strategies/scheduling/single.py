@@ -14,9 +14,11 @@ from voltagora.strategies.kernels.session_schedule import (
     BATCH_TYPES,
     INFEASIBLE,
     LIMIT_TYPES,
+    REACH_TYPES,
     SCHEDULED,
     SESSION_TYPES,
     Terms,
+    reachable,
     schedule_batch,
     schedule_session,
     slot_limits,
@@ -72,14 +74,11 @@ def planned(session: Session, discharge_kw: float, wear: float, *, by_price: boo
 def directions_of(session: Session, discharge_kw: float, wear: float) -> Integers:
     """Choose for each slot where buying and selling at once would pay what it does instead."""
     limits, most = limits_of(session, discharge_kw, wear)
+    start = session.start_kwh
+    target = start + min(session.energy_kwh, most)
+    bounds = compiled(reachable, REACH_TYPES)(start, session.low_kwh, session.high_kwh, target, limits)
     return compiled(choose_directions, DIRECTION_TYPES)(
-        session.start_kwh,
-        session.low_kwh,
-        session.high_kwh,
-        session.start_kwh + min(session.energy_kwh, most),
-        session.charge_efficiency,
-        session.discharge_efficiency,
-        limits,
+        start, target, session.charge_efficiency, session.discharge_efficiency, limits, bounds
     )
 
 
