@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from voltagora.domain.calendar import Calendar
 from voltagora.domain.errors import InputError, InputErrors
+from voltagora.domain.units import round_energy
 from voltagora.scenario.driver import Driver, DriverSession
 from voltagora.scenario.number_table import MOST_ERRORS, header_of, read_text
 
@@ -126,13 +127,13 @@ class _Cells:
         charging = status == CHARGING
         starting_soc = self._number("Starting_SoC", 0, 1) if charging else 0.0
         ending_soc = self._number("Ending_SoC", 0, 1) if charging else 0.0
-        power_kw = self._number("Charger_Power(kW)", 0, 1e6) if charging else 0.0
+        power_kw = round_energy(self._number("Charger_Power(kW)", 0, 1e6)) if charging else 0.0
         if charging and power_kw == 0:
             self._wrong("Charger_Power(kW)", "above 0 while charging")
         connector_type = self._cells["Charger_Type"].strip()
         if charging and not connector_type:
             self._wrong("Charger_Type", "the name of a connector type while charging")
-        capacity_kwh = self._number("Battery_Capacity(kWh)", 0, 1e6)
+        capacity_kwh = round_energy(self._number("Battery_Capacity(kWh)", 0, 1e6))
         if capacity_kwh == 0:
             self._wrong("Battery_Capacity(kWh)", "above 0")
         driver = self._cells["DriverID"].strip()

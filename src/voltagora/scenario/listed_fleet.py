@@ -9,6 +9,7 @@ import numpy as np
 
 from voltagora.domain.fleet import Need, VehiclePlan
 from voltagora.domain.location import Location
+from voltagora.domain.units import round_energy, round_money
 from voltagora.scenario.areas import Area
 from voltagora.scenario.horizon import FIRST_NOTICE_SECONDS, Horizon
 from voltagora.scenario.listed import ListedNeed, ListedVehicle
@@ -24,24 +25,30 @@ def listed_fleet(scenario: Scenario, area: Area, horizon: Horizon) -> list[Vehic
 
 
 def _plan(vehicle: ListedVehicle, horizon: Horizon) -> VehiclePlan:
-    max_charge_kw = vehicle.power_kw if vehicle.max_charge_kw is None else vehicle.max_charge_kw
+    # The wire carries 6 decimals of kWh and kW, 5 of EUR/kWh, and what it carries is what counts.
+    power_kw = round_energy(vehicle.power_kw)
+    max_charge_kw = power_kw if vehicle.max_charge_kw is None else round_energy(vehicle.max_charge_kw)
+    max_discharge_kw = (
+        max_charge_kw if vehicle.max_discharge_kw is None else round_energy(vehicle.max_discharge_kw)
+    )
+    least_sell = vehicle.min_sell_eur_kwh
     needs = [_need(need, horizon) for need in vehicle.needs]
     return VehiclePlan(
         id=vehicle.id,
         vehicle_type=vehicle.vehicle_type,
         location=Location(latitude=vehicle.latitude, longitude=vehicle.longitude),
         connector_type=vehicle.connector_type,
-        power_kw=vehicle.power_kw,
-        capacity_kwh=vehicle.capacity_kwh,
+        power_kw=power_kw,
+        capacity_kwh=round_energy(vehicle.capacity_kwh),
         min_soc=vehicle.min_soc,
         max_soc=vehicle.max_soc,
         max_charge_kw=max_charge_kw,
-        max_discharge_kw=max_charge_kw if vehicle.max_discharge_kw is None else vehicle.max_discharge_kw,
+        max_discharge_kw=max_discharge_kw,
         charge_efficiency=vehicle.charge_efficiency,
         discharge_efficiency=vehicle.discharge_efficiency,
         v2g_allowed=vehicle.v2g_allowed,
         network=vehicle.network,
-        min_sell_eur_kwh=vehicle.min_sell_eur_kwh,
+        min_sell_eur_kwh=None if least_sell is None else round_money(least_sell),
         needs=tuple(sorted(needs, key=lambda need: need.asks_at)),
     )
 
@@ -58,16 +65,18 @@ def _need(need: ListedNeed, horizon: Horizon) -> Need:
         asks_at=asks_at,
         arrival=arrival,
         departure=departure,
-        energy_kwh=need.energy_kwh,
+        energy_kwh=round_energy(need.energy_kwh),
         soc=need.soc,
         connector_type=need.connector_type,
-        power_kw=need.power_kw,
+        power_kw=None if need.power_kw is None else round_energy(need.power_kw),
         plugs_in_at=_maybe(need.plugs_in_at, zone),
         unplugs_at=_maybe(need.unplugs_at, zone),
         absent=need.absent,
         changes_at=_maybe(need.changes_at, zone),
         changed_departure=_maybe(need.changed_departure, zone),
-        changed_energy_kwh=need.changed_energy_kwh,
+        changed_energy_kwh=(
+            None if need.changed_energy_kwh is None else round_energy(need.changed_energy_kwh)
+        ),
         cancels=need.cancels,
     )
 

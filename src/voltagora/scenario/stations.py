@@ -7,6 +7,7 @@ import numpy as np
 from voltagora.domain.fleet import StationPlan
 from voltagora.domain.location import Location
 from voltagora.domain.station import CONNECTOR_KINDS, Connector
+from voltagora.domain.units import round_energy
 from voltagora.scenario.areas import Area, in_turn
 from voltagora.scenario.draws import Draws
 from voltagora.scenario.listed import ListedStation
@@ -34,7 +35,7 @@ def stations(scenario: Scenario, area: Area) -> list[StationPlan]:
                 network=area.networks[network].id,
                 location=location,
                 connectors=connectors,
-                grid_limit_kw=round(limit, 6),
+                grid_limit_kw=round_energy(limit),
             )
         )
     return plans + [_listed(station, area) for station in settings.list if _is_in(station, area, scenario)]
@@ -72,7 +73,7 @@ def _listed(station: ListedStation, area: Area) -> StationPlan:
         Connector(
             id=f"c{place:0{len(str(len(plugs) - 1))}d}",
             connector_type=plug.connector_type,
-            power_kw=plug.power_kw,
+            power_kw=round_energy(plug.power_kw),
             level=plug.level,
             v2g_capable=plug.v2g_capable,
         )
@@ -83,5 +84,5 @@ def _listed(station: ListedStation, area: Area) -> StationPlan:
         network=station.network or area.networks[0].id,
         location=Location(latitude=station.latitude, longitude=station.longitude),
         connectors=connectors,
-        grid_limit_kw=station.grid_limit_kw or round(sum(plug.power_kw for plug in plugs), 6),
+        grid_limit_kw=round_energy(station.grid_limit_kw or sum(plug.power_kw for plug in connectors)),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from voltagora.domain.units import round_money
 from voltagora.scenario.areas import Area
 from voltagora.scenario.draws import Draws
 from voltagora.scenario.settings import Scenario
@@ -62,7 +63,7 @@ class Traits:
             ),
         }
         if drawn[_Column.MIN_SELL] < settings.min_sell_share:
-            fields["min_sell_eur_kwh"] = settings.min_sell_eur_kwh
+            fields["min_sell_eur_kwh"] = round_money(settings.min_sell_eur_kwh)
         if drawn[_Column.LOYAL] < settings.loyal_share:
             fields["network"] = self._networks[int(drawn[_Column.NETWORK] * len(self._networks))]
         return fields
