@@ -24,11 +24,12 @@ Twelve communication protocols by which electric vehicles, charging stations, st
 grid areas, producers and consumers trade charging and discharging.
 
 Every payload is one UTF-8 JSON object of at most 256 KiB, nested at most 16 deep; names are unique
-within an object, unknown fields are ignored, null stands for nothing. kWh and kW count with 6
-decimals, EUR and EUR/kWh with 5, rounded half to even. A request is answered once by each agent it
-is meant for, `in_reply_to` its `msg_id`; the same `msg_id` again gets the same answer and changes
-nothing. `revision` grows with each change of a thing; a lower one is `stale`. Requests and replies
-go out with QoS 1; broadcasts with QoS 1 and retained, so that who comes late has the newest.
+within an object, unknown fields are ignored, null stands for nothing, and a whole number is written
+without a fraction. kWh and kW count with 6 decimals, EUR and EUR/kWh with 5, rounded half to even.
+A request is answered once by each agent it is meant for, `in_reply_to` its `msg_id`; the same
+`msg_id` again gets the same answer and changes nothing. `revision` grows with each change of a
+thing; a lower one is `stale`. Requests and replies go out with QoS 1; broadcasts with QoS 1 and
+retained, so that who comes late has the newest.
 """
 
 
