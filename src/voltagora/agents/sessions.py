@@ -13,7 +13,7 @@ from voltagora.agents.market import Prices
 from voltagora.domain.calendar import Calendar
 from voltagora.domain.fleet import StationPlan
 from voltagora.domain.records import SessionRecord, SessionState
-from voltagora.domain.series import PriceSeries, ScheduleSeries
+from voltagora.domain.series import PriceSeries, ScheduleSeries, hours_in_slots
 from voltagora.domain.station import Connector
 from voltagora.domain.terms import Terms
 from voltagora.domain.units import MICRO, Floats, Time, replaced, round_array, round_money
@@ -43,6 +43,7 @@ class Booking:
     plugged_in_at: int | None = None  # None: has not come yet
     offered: Terms | None = None  # what the station last said it would take
     negotiating: bool = False
+    unanswered: Terms | None = None  # what the station proposed and the vehicle may have agreed to unheard
 
     @property
     def arrival(self) -> int:
@@ -93,7 +94,12 @@ class SessionBook:
     ) -> Session:
         """Put together what is to be scheduled, within what others leave of the grid limit."""
         first_slot = self.calendar.slot_start(preferences.arrival)
-        charge, discharge = self.headroom(first_slot, len(prices[0]), without)
+        charge, discharge = self.headroom_kw(first_slot, len(prices[0]), without)
+        if charge is not None and discharge is not None:
+            hours = hours_in_slots(
+                preferences.arrival, preferences.departure, first_slot, self.calendar.step_seconds
+            )
+            charge, discharge = charge * hours, discharge * hours
         return Session.of(
             preferences,
             battery,
@@ -107,18 +113,18 @@ class SessionBook:
             headroom_discharge_kwh=discharge,
         )
 
-    def headroom(
+    def headroom_kw(
         self, first_slot: int, slots: int, without: Iterable[Booking] = ()
     ) -> tuple[Floats | None, Floats | None]:
-        """Give what each slot may still draw and feed in, kWh; None where the limit cannot bind.
+        """Give the power that each slot may still draw and feed in, kW; None where the limit cannot bind.
 
         Nobody counts on what another session does the other way, as that one may be cancelled.
         """
         if not self.is_limited:
             return None, None
         drawn, fed = self._booked(first_slot, slots, without)
-        limit = self.plan.grid_limit_kw * self.calendar.step_seconds / 3600
-        return np.maximum(limit - drawn, 0.0), np.maximum(limit - fed, 0.0)
+        limit_kw, slot_hours = self.plan.grid_limit_kw, self.calendar.step_seconds / 3600
+        return np.maximum(limit_kw - drawn / slot_hours, 0.0), np.maximum(limit_kw - fed / slot_hours, 0.0)
 
     def net(self, first_slot: int, slots: int, without: Iterable[Booking] = ()) -> Floats:
         """Sum the booked energy of each slot, kWh at the grid connection, some bookings left out."""

@@ -256,7 +256,7 @@ class StationAgent(Agent):
             latest = min(latest, next_start)
         latest = self.market.prices_known_until(session.arrival, latest)
         slots = -((session.first_slot - latest) // session.step_seconds)
-        headroom, _ = self.sessions.headroom(session.first_slot, slots)
+        headroom, _ = self.sessions.headroom_kw(session.first_slot, slots)
         departure = possible_departure(session, latest, headroom)
         later: Time | UnsetType = UNSET
         if departure is not None and departure > session.departure:
@@ -374,6 +374,8 @@ class StationAgent(Agent):
                 self.release(turn, booking, SessionState.NO_SHOW)
         elif what == "review" and booking.arrival > turn.now:
             self.negotiator.review(turn, booking)
+        elif what == "doubt" and booking.arrival > turn.now:
+            self.negotiator.ask_again(turn, booking)
 
     def _missed_at(self, booking: Booking) -> int:
         """Give when a vehicle that has not come counts as missed: at the latest before its stay is over."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from msgspec import UNSET, UnsetType
@@ -33,6 +33,9 @@ from voltagora.strategies.negotiation.decision import (
     NegotiationStrategy,
 )
 from voltagora.strategies.scheduling.decision import Planned
+
+ASK_AGAIN_SECONDS: Final = 60
+"""How soon a station proposes again what a vehicle did not answer."""
 
 if TYPE_CHECKING:
     from voltagora.agents.station import StationAgent
@@ -95,7 +98,8 @@ class StationNegotiator:
             return self._cancel(turn, proposal, vehicle, booking)
         if booking is None:
             return refuse(StationAnswer, proposal, station.id, Refusal.UNKNOWN_RESERVATION, "reservation")
-        if turn.now >= booking.arrival:
+        # Two changes at a time would cross: the vehicle rejects this one's too while it asks itself.
+        if turn.now >= booking.arrival or booking.negotiating or booking.unanswered is not None:
             return self._say(proposal, Decision.REJECT)
         decision, change = self._decide(turn, booking, proposal.terms, proposal.round)
         if isinstance(decision, Accept) and change is not None:
@@ -168,6 +172,7 @@ class StationNegotiator:
         """Offer terms to a vehicle, and go on for as many rounds as there may be."""
         station = self.station
         booking.negotiating = True
+        booking.unanswered = None
         try:
             for round_ in range(1, station.rules.negotiation_rounds + 1):
                 change = self._plan(turn, booking, terms)
@@ -183,7 +188,10 @@ class StationNegotiator:
                 replies = yield (proposal, (station.id, booking.vehicle), (booking.vehicle,))
                 answer: VehicleAnswer | None = replies[0]
                 gone = booking.reservation not in station.sessions.bookings or turn.now >= booking.arrival
-                if answer is None or gone or booking.revision != revision:
+                if gone or booking.revision != revision:
+                    return
+                if answer is None:
+                    self._doubt(turn, booking, terms)
                     return
                 if answer.decision is Decision.ACCEPT:
                     # Planned again: the connector or the grid limit may have filled up meanwhile.
@@ -199,6 +207,17 @@ class StationNegotiator:
                 terms = answer.terms  # Repeating the vehicle's terms accepts them.
         finally:
             booking.negotiating = False
+
+    def _doubt(self, turn: Turn, booking: Booking, terms: Terms) -> None:
+        """Go on asking: the vehicle may hold it for agreed already."""
+        if turn.now + ASK_AGAIN_SECONDS < booking.arrival:
+            booking.unanswered = terms
+            turn.wake(turn.now + ASK_AGAIN_SECONDS, ("doubt", booking.reservation))
+
+    def ask_again(self, turn: Turn, booking: Booking) -> None:
+        """Propose once more what a vehicle did not answer."""
+        if booking.unanswered is not None and not booking.negotiating:
+            turn.begin(self._propose(turn, booking, booking.unanswered))
 
     # Both.
 

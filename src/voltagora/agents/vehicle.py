@@ -293,7 +293,8 @@ class VehicleAgent(Agent):
         if held is None or held.station != station:
             return refuse(VehicleAnswer, proposal, self.id, Refusal.UNKNOWN_RESERVATION, "reservation")
         terms = proposal.terms
-        if turn.now >= held.preferences.arrival or not self._can_stay(held, terms):
+        asks_itself = held.need in self._claims  # Two changes at a time would cross.
+        if asks_itself or turn.now >= held.preferences.arrival or not self._can_stay(held, terms):
             return self._say(proposal, Decision.REJECT)
         own = self._refused_terms.get(proposal.reservation)
         if own is not None and _same(terms, own):

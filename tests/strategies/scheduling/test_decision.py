@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from voltagora.domain.series import hours_in_slots
 from voltagora.domain.units import Time
 from voltagora.domain.vehicle import Battery, Preferences
 from voltagora.strategies.scheduling.decision import Planned, Session, possible_departure
@@ -86,7 +87,7 @@ def test_possible_departure_is_the_first_second_that_does(seed):
     rng = np.random.default_rng(seed)
     step, slots = 300, 6
     arrival, latest = int(rng.integers(0, step)), int(rng.integers(step, step * slots))
-    room = rng.random(slots) * 1.2 * 11.0 * step / 3600 if seed % 2 else None
+    room = rng.random(slots) * 1.2 * 11.0 if seed % 2 else None
     session = Session(
         arrival=arrival,
         departure=arrival + 1,
@@ -112,7 +113,9 @@ def test_possible_departure_is_the_first_second_that_does(seed):
             departure=departure,
             buy=np.zeros(n),
             sell=np.zeros(n),
-            headroom_charge_kwh=None if room is None else room[:n].copy(),
+            headroom_charge_kwh=None
+            if room is None
+            else room[:n] * hours_in_slots(arrival, departure, 0, step),
         )
         if isinstance(FirstSlot().plan(stay), Planned):
             first = departure

@@ -187,31 +187,14 @@ def _headroom_kw(stay: Stay, first_slot: int, slots: int, field: str) -> Floats 
 
 def _possible_departure(stay: Stay, session: Session, known: _Known) -> int | None:
     """Find the earliest departure that would do, as far as prices and headroom are known."""
-    given = stay.headroom_kw
-    if given is UNSET:
+    slots = -((session.first_slot - known.end) // session.step_seconds)
+    headroom = _headroom_kw(stay, session.first_slot, 1, "")
+    if headroom is None:
         return possible_departure(session, known.end)
-    if isinstance(given, float):
-        return possible_departure(replaced(session, charge_kw=min(session.charge_kw, given)), known.end)
-    listed = _headroom_kw(stay, session.first_slot, 1, "")
-    assert listed is not None
-    # Slot by slot, each with the power that its headroom leaves.
-    begin, gained = session.arrival, 0.0
-    for place, power in enumerate(np.minimum(session.charge_kw, listed).tolist()):
-        end = min(session.first_slot + (place + 1) * session.step_seconds, known.end)
-        rest = replaced(
-            session,
-            arrival=begin,
-            first_slot=end - session.step_seconds,
-            charge_kw=power,
-            energy_kwh=session.energy_kwh - gained,
-            high_kwh=session.high_kwh - gained,
-        )
-        found = possible_departure(rest, end) if begin < end else None
-        if found is not None:
-            return found
-        gained += session.charge_efficiency * power * (end - begin) / 3600.0
-        begin = end
-    return None
+    if isinstance(stay.headroom_kw, float):
+        headroom = np.full(slots, stay.headroom_kw)
+    latest = min(known.end, session.first_slot + len(headroom) * session.step_seconds)
+    return possible_departure(session, latest, headroom)
 
 
 def _answer(planned: Planned | Infeasible, session: Session, given: Series | Numbers) -> Answer:

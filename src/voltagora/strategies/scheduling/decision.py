@@ -180,9 +180,7 @@ class SchedulingStrategy(msgspec.Struct, frozen=True):
         """Schedule many sessions, each by itself; the same answers as `plan` gives one by one."""
 
 
-def possible_departure(
-    session: Session, latest: int, headroom_charge_kwh: Floats | None = None
-) -> int | None:
+def possible_departure(session: Session, latest: int, headroom_charge_kw: Floats | None = None) -> int | None:
     """Find the earliest whole second at which leaving would have the need met.
 
     Staying longer helps only charging, so neither prices nor discharging matter.
@@ -190,8 +188,8 @@ def possible_departure(
     Args:
         session: the stay; its own departure and arrays are not looked at.
         latest: the last departure that the connector's next booking and the known prices allow.
-        headroom_charge_kwh: the most each slot from `first_slot` to `latest` may draw, kWh, shape
-            (slots,); None for no limit.
+        headroom_charge_kw: the power that each slot from `first_slot` to `latest` may draw, kW,
+            shape (slots,); None for no limit.
 
     Returns:
         Seconds UTC, or None if the battery is too small or `latest` too early.
@@ -205,29 +203,26 @@ def possible_departure(
     gained = 0.0
     while slot < latest:
         begin, end = max(session.arrival, slot), min(latest, slot + session.step_seconds)
-        room = math.inf if headroom_charge_kwh is None else max(0.0, float(headroom_charge_kwh[slots]))
-        seconds = _seconds_until(session, needed - gained, room, end - begin)
+        power_kw = session.charge_kw
+        if headroom_charge_kw is not None:
+            power_kw = min(power_kw, max(0.0, float(headroom_charge_kw[slots])))
+        seconds = _seconds_until(session.charge_efficiency * power_kw, needed - gained, end - begin)
         if seconds is not None:
             return begin + seconds
-        gained += session.charge_efficiency * min(session.charge_kw * ((end - begin) / 3600.0), room)
+        gained += session.charge_efficiency * (power_kw * ((end - begin) / 3600.0))
         slot, slots = slot + session.step_seconds, slots + 1
     return None
 
 
-def _seconds_until(session: Session, missing_kwh: float, room_kwh: float, at_most: int) -> int | None:
+def _seconds_until(stored_kw: float, missing_kwh: float, at_most: int) -> int | None:
     """Count the whole seconds of charging within a slot that gain so much, 1 at least."""
-
-    def gain(seconds: int) -> float:
-        return session.charge_efficiency * min(session.charge_kw * (seconds / 3600.0), room_kwh)
-
-    if gain(at_most) < missing_kwh:
+    if stored_kw * (at_most / 3600.0) < missing_kwh:
         return None
-    exact = missing_kwh / (session.charge_efficiency * session.charge_kw) * 3600.0
-    seconds = min(at_most, max(1, math.ceil(exact)))
+    seconds = min(at_most, max(1, math.ceil(missing_kwh / stored_kw * 3600.0)))
     # The quotient may be off by its rounding: the gain decides.
-    while gain(seconds) < missing_kwh:
+    while stored_kw * (seconds / 3600.0) < missing_kwh:
         seconds += 1
-    while seconds > 1 and gain(seconds - 1) >= missing_kwh:
+    while seconds > 1 and stored_kw * ((seconds - 1) / 3600.0) >= missing_kwh:
         seconds -= 1
     return seconds
 
