@@ -96,6 +96,7 @@ class AreaAgent(Agent):
         self.grid_area = grid_area
         self.calendar = calendar
         self.stations: dict[str, RegisterChargingStation] = {}
+        self._strongest_kw: dict[str, float] = {}  # the most a connector of each station can do
         self.profiles: dict[str, ProfileRegistration] = {}
         self.sessions: dict[str, KnownSession] = {}
         self._ending: dict[int, list[str]] = {}  # sessions by the ordinal of their last day
@@ -112,6 +113,7 @@ class AreaAgent(Agent):
         if request.grid_area != self.grid_area:
             return None
         self.stations[station] = request
+        self._strongest_kw[station] = max(connector.power_kw for connector in request.connectors)
         return RegistrationOutcome(in_reply_to=request.msg_id, responder=self.id, accepted=True)
 
     def register_profile(
@@ -141,8 +143,8 @@ class AreaAgent(Agent):
         """CP8: replace what was known of a session; an older revision is stale, the same one known."""
         if request.grid_area != self.grid_area:
             return None
-        registered = self.stations.get(station)
-        if registered is None:
+        strongest_kw = self._strongest_kw.get(station)
+        if strongest_kw is None:
             return refuse(UpdateScheduleOutcome, request, self.id, Refusal.NOT_REGISTERED)
         held = self.sessions.get(request.reservation)
         if held is not None and held.station != station:
@@ -151,7 +153,7 @@ class AreaAgent(Agent):
             if request.revision < held.revision:
                 return refuse(UpdateScheduleOutcome, request, self.id, Refusal.STALE, "revision")
             return UpdateScheduleOutcome(in_reply_to=request.msg_id, responder=self.id, accepted=True)
-        field = self._wrong_schedule(turn.now, request.schedule, registered.grid_limit_kw)
+        field = self._wrong_schedule(turn.now, request.schedule, strongest_kw)
         if field is not None:
             return refuse(UpdateScheduleOutcome, request, self.id, Refusal.INVALID_REQUEST, field)
         self._take_schedule(request, station, held)
@@ -161,7 +163,7 @@ class AreaAgent(Agent):
     def schedule_taken(self, turn: Turn, request: UpdatedChargingSchedule, station: str) -> None:
         """Act on a session that is new or changed; nothing here."""
 
-    def _wrong_schedule(self, now: int, schedule: ScheduleSeries, grid_limit_kw: float) -> str | None:
+    def _wrong_schedule(self, now: int, schedule: ScheduleSeries, strongest_kw: float) -> str | None:
         if schedule.step_minutes != self.calendar.step_minutes:
             return "schedule.step_minutes"
         if len(schedule.values) == 0:
@@ -171,7 +173,8 @@ class AreaAgent(Agent):
         if (schedule.start - self.calendar.day_at(schedule.start).start) % schedule.step_seconds:
             return "schedule.start"
         most = max(map(abs, schedule.values.tolist()))
-        limit = grid_limit_kw * schedule.step_minutes / 60 + _SLACK_KWH
+        # Not the grid limit: one session may pass it by what another feeds in.
+        limit = strongest_kw * schedule.step_minutes / 60 + _SLACK_KWH
         return "schedule.values" if most > limit else None
 
     def _take_schedule(
