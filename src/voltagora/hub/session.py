@@ -72,7 +72,6 @@ class Session:
         "replay",
         "stored",
         "subscriptions",
-        "takeovers",
         "user",
         "waiting0",
         "will",
@@ -96,7 +95,6 @@ class Session:
         self.waiting0: deque[tuple[Publication, bool, tuple[int, ...]]] = deque()
         self.replay: deque[tuple[Topic, Subscription]] = deque()
         self.received: set[int] = set()
-        self.takeovers: deque[float] = deque()
         self.will: Will | None = None
         self.will_timer: Timer | None = None
         self.end_timer: Timer | None = None

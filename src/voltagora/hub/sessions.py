@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from voltagora.hub.errors import PacketError
 from voltagora.hub.reasons import Reason
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from voltagora.hub.broker import Broker
     from voltagora.hub.connection import Connection
 
-MINUTE = 60.0
+MINUTE: Final = 60.0
+MOST_REMEMBERED: Final = 10_000
 
 
 class Sessions:
     """Sessions by user and client id together: another user's client of the same id is another session."""
 
-    __slots__ = ("_broker", "_by_key", "_by_user", "_connected_by_user", "_number", "connected")
+    __slots__ = ("_broker", "_by_key", "_by_user", "_connected_by_user", "_number", "_takeovers", "connected")
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -29,6 +30,7 @@ class Sessions:
         self._by_user: dict[str, dict[str, Session]] = {}
         self._connected_by_user: Counter[str] = Counter()
         self._number = 0
+        self._takeovers: dict[tuple[str, str], deque[float]] = {}
         self.connected = 0
 
     def __len__(self) -> int:
@@ -85,7 +87,10 @@ class Sessions:
         """Put the older connection out, unless two clients with one id keep doing so to each other."""
         broker = self._broker
         now = broker.clock.monotonic()
-        recent = session.takeovers
+        # Not kept in the session: one that ends with its connection would forget them.
+        recent = self._takeovers.setdefault((session.user, session.client), deque())
+        if len(self._takeovers) > MOST_REMEMBERED:
+            del self._takeovers[next(iter(self._takeovers))]
         while recent and recent[0] <= now - MINUTE:
             recent.popleft()
         if len(recent) >= broker.limits.takeovers_per_minute:

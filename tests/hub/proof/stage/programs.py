@@ -1,0 +1,315 @@
+"""Programs for several MQTT clients, and what each client sees when a broker runs them.
+
+A program is a list of steps; every step waits until all it caused has been seen, so the same program
+gives the same account on any broker that keeps the standard, but for the liberties that the standard
+gives. Those are smoothed out by `normal`, one rule for each page in docs/decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hypothesis import strategies as st
+from raw_client import V3, V5, Closed, Message, RawClient, Will, Wish, publish_packet
+
+CLIENTS = 3
+FOR_LONG = 1000
+KNOWN_GONE = 3
+"""Round trips of a bystander after a line was cut: by then any broker has noticed."""
+
+
+class Broker(Protocol):
+    port: int
+
+    def restart(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that one client does."""
+
+    who: int
+
+
+@dataclass(frozen=True)
+class Connect(Step):
+    """Come, come back, or take the session over on a second line."""
+
+    clean: bool = True
+    expiry: int = 0
+    will: Will | None = None
+    receive_maximum: int | None = None
+
+
+@dataclass(frozen=True)
+class Drop(Step):
+    """The line is cut."""
+
+
+@dataclass(frozen=True)
+class Leave(Step):
+    with_will: bool = False
+
+
+@dataclass(frozen=True)
+class Subscribe(Step):
+    wishes: tuple[Wish, ...]
+    identifier: int | None = None
+
+
+@dataclass(frozen=True)
+class Unsubscribe(Step):
+    filter: str
+
+
+@dataclass(frozen=True)
+class Publish(Step):
+    topic: str
+    qos: int = 0
+    retain: bool = False
+    empty: bool = False
+    burst: int = 1
+
+
+@dataclass(frozen=True)
+class PublishTwice(Step):
+    """The line is cut after PUBLISH (QoS 1 or 2), and the message is sent again over a new one."""
+
+    topic: str
+    qos: int = 1
+
+
+@dataclass(frozen=True)
+class Mute(Step):
+    """Acknowledge nothing until the next connection."""
+
+
+@dataclass(frozen=True)
+class Restart(Step):
+    """The broker is stopped in good order and started again."""
+
+
+@dataclass(frozen=True)
+class Program:
+    versions: tuple[int, ...]
+    steps: tuple[Step, ...]
+
+
+Account = list[dict[str, Any]]
+"""What was seen, by step: the answer to who did it, and the messages of every client."""
+
+
+class Run:
+    """Runs one program on one broker."""
+
+    def __init__(self, broker: Broker, program: Program) -> None:
+        self._broker = broker
+        self._program = program
+        self._number = 0
+        self._bystander = RawClient(broker.port, "bystander")
+        self.clients = [
+            RawClient(broker.port, f"client{number}", version=version)
+            for number, version in enumerate(program.versions)
+        ]
+        self._expiry = [0] * len(self.clients)
+
+    def account(self) -> Account:
+        self._bystander.connect()
+        try:
+            return [self._step(step) for step in (*self._program.steps, *self._last_steps())]
+        finally:
+            for client in (*self.clients, self._bystander):
+                client.drop()
+
+    def _last_steps(self) -> Iterable[Step]:
+        """In the end everybody comes back for what waits."""
+        return [Connect(number, clean=False, expiry=FOR_LONG) for number in range(len(self.clients))]
+
+    def _step(self, step: Step) -> dict[str, Any]:
+        client = self.clients[step.who]
+        try:
+            answer = self._do(step, client)
+        except Closed as closed:
+            answer = f"closed {closed.reason}"
+        for _ in range(KNOWN_GONE):
+            self._bystander.ping()
+        self._settle()
+        seen = {each.client: each.take() for each in self.clients}
+        return {"step": step, "answer": answer, "seen": seen}
+
+    def _settle(self) -> None:
+        while True:
+            before = [each.answers for each in self.clients]
+            for each in self.clients:
+                if each.connected:
+                    try:
+                        each.settle()
+                    except Closed:
+                        pass
+            if before == [each.answers for each in self.clients]:
+                return
+
+    def _do(self, step: Step, client: RawClient) -> Any:
+        match step:
+            case Connect():
+                return self._connect(step, client)
+            case Restart():
+                self._restart()
+                return None
+            case _ if not client.connected:
+                return "not connected"
+            case Drop():
+                client.drop()
+            case Leave():
+                client.leave(4 if step.with_will and client.version == V5 else 0)
+            case Subscribe():
+                return client.subscribe(*step.wishes, identifier=step.identifier)
+            case Unsubscribe():
+                return client.unsubscribe(step.filter)
+            case Mute():
+                client.mute = True
+            case Publish():
+                return self._publish(step, client)
+            case PublishTwice():
+                return self._publish_twice(step, client)
+        return None
+
+    def _connect(self, step: Connect, client: RawClient) -> Any:
+        client.mute = False
+        if client.connected:
+            self._leave_behind(client)
+        found = client.connect(
+            clean=step.clean, expiry=step.expiry, will=step.will, receive_maximum=step.receive_maximum
+        )
+        return found.present, found.code
+
+    def _leave_behind(self, client: RawClient) -> None:
+        """Keep the old line open while a new one with the same client id takes over."""
+        old = client._socket
+        client._socket = None
+        assert old is not None
+        self._left_behind = old
+
+    def _restart(self) -> None:
+        for each in (*self.clients, self._bystander):
+            each.drop()
+        self._broker.restart()
+        for each in (*self.clients, self._bystander):
+            each.port = self._broker.port
+        self._bystander.connect()
+
+    def _payload(self) -> bytes:
+        self._number += 1
+        return b"%d" % self._number
+
+    def _publish(self, step: Publish, client: RawClient) -> list[int]:
+        answers = []
+        for _ in range(step.burst):
+            payload = b"" if step.empty else self._payload()
+            answers.append(client.publish(step.topic, payload, step.qos, step.retain))
+        return answers
+
+    def _publish_twice(self, step: PublishTwice, client: RawClient) -> Any:
+        number, payload = client.next_packet(), self._payload()
+        once: dict[str, Any] = {"version": client.version, "qos": step.qos, "identifier": number}
+        client.send(publish_packet(step.topic, payload, **once))
+        client.expect(4 if step.qos == 1 else 5, number)
+        client.drop()
+        for _ in range(KNOWN_GONE):
+            self._bystander.ping()
+        client.mute = False
+        found = client.connect(clean=False, expiry=FOR_LONG)
+        if found.present:
+            client.send(publish_packet(step.topic, payload, dup=True, **once))
+            client.finish(number, step.qos)
+        return found.present
+
+
+# What the standard leaves open.
+
+
+def normal(account: Account, program: Program) -> list[Any]:
+    """Give an account in which two lawful brokers agree."""
+    return [
+        (
+            step["step"],
+            _answer(step["step"], step["answer"]),
+            {who: _messages(seen) for who, seen in step["seen"].items()},
+        )
+        for step in account
+    ]
+
+
+def _answer(step: Step, answer: Any) -> Any:
+    """0x10, "no matching subscribers", may be told or not (3.4.2.1)."""
+    if isinstance(step, Publish) and isinstance(answer, list):
+        return [0 if each == 0x10 else each for each in answer]
+    return answer
+
+
+def _messages(seen: Sequence[Message]) -> list[Any]:
+    return [(each.topic, each.payload, each.qos, each.retain) for each in seen]
+
+
+# Writing programs.
+
+LEVELS = ("a", "b")
+TOPICS = ("a", "b", "a/b", "a/a", "a/b/a", "/a", "a/", "$x/a")
+FILTERS = (*TOPICS, "#", "+", "a/#", "+/b", "a/+", "+/+", "/#", "/+", "+/#", "a/+/a", "$x/#", "$x/+", "a/b/#")
+
+who = st.integers(0, CLIENTS - 1)
+qos = st.integers(0, 2)
+
+
+def wills() -> st.SearchStrategy[Will | None]:
+    will = st.builds(Will, st.sampled_from(TOPICS), st.just(b"will"), qos, st.booleans(), st.just(None))
+    return st.none() | will
+
+
+def wishes(version: int) -> st.SearchStrategy[Wish]:
+    if version == V3:
+        return st.builds(Wish, st.sampled_from(FILTERS), qos)
+    return st.builds(Wish, st.sampled_from(FILTERS), qos, st.booleans(), st.booleans(), st.integers(0, 2))
+
+
+@st.composite
+def steps(draw: st.DrawFn, versions: tuple[int, ...], *, restarts: bool) -> Step:
+    number = draw(who)
+    version = versions[number]
+    kinds = ["connect", "drop", "leave", "subscribe", "subscribe", "unsubscribe", "publish", "publish", "publish", "twice", "mute"]
+    kind = draw(st.sampled_from([*kinds, *(["restart"] if restarts else [])]))
+    if kind == "connect":
+        window = draw(st.sampled_from([None, None, 1, 2])) if version == V5 else None
+        clean = draw(st.booleans())
+        expiry = draw(st.sampled_from([0, FOR_LONG])) if version == V5 else 0
+        return Connect(number, clean, expiry, draw(wills()), window)
+    if kind == "subscribe":
+        chosen = draw(st.lists(wishes(version), min_size=1, max_size=2, unique_by=lambda each: each.filter))
+        identifier = draw(st.none() | st.integers(1, 300)) if version == V5 else None
+        return Subscribe(number, tuple(chosen), identifier)
+    if kind == "unsubscribe":
+        return Unsubscribe(number, draw(st.sampled_from(FILTERS)))
+    if kind == "publish":
+        empty = draw(st.sampled_from([False, False, False, True]))
+        burst = draw(st.sampled_from([1, 1, 3]))
+        return Publish(number, draw(st.sampled_from(TOPICS)), draw(qos), draw(st.booleans()), empty, burst)
+    if kind == "twice":
+        return PublishTwice(number, draw(st.sampled_from(TOPICS)), draw(st.integers(1, 2)))
+    if kind == "leave":
+        return Leave(number, draw(st.booleans()))
+    return {"drop": Drop, "mute": Mute, "restart": Restart}[kind](number)
+
+
+@st.composite
+def programs(draw: st.DrawFn, *, restarts: bool = False, most: int = 25) -> Program:
+    """Write a program: everybody connects first, so that most steps mean something."""
+    versions = tuple(draw(st.lists(st.sampled_from([V3, V5]), min_size=CLIENTS, max_size=CLIENTS)))
+    first = []
+    for number, version in enumerate(versions):
+        clean = draw(st.booleans())
+        expiry = FOR_LONG if version == V5 and draw(st.booleans()) else 0
+        first.append(Connect(number, clean, expiry, draw(wills())))
+    rest = draw(st.lists(steps(versions, restarts=restarts), min_size=3, max_size=most))
+    return Program(versions, (*first, *rest))
