@@ -136,6 +136,9 @@ class Connection:
     def _read(self, data: bytes) -> None:
         at, size = 0, len(data)
         limit = self.broker.limits.packet_bytes
+        if size and self.handshake is not None:
+            # Whoever speaks something else is told so before it has said much.
+            self.handshake.check_first(data[0])
         while size - at >= 2:
             first = data[at]
             length = data[at + 1]

@@ -33,10 +33,7 @@ class Handshake:
 
     def packet(self, first: int, data: bytes, at: int, end: int) -> None:
         """Take the first packet."""
-        if first != 0x10:
-            if first >> 4 == 1:
-                raise primitive.malformed("reserved flags of CONNECT are set")
-            raise primitive.protocol_error("the first packet is not CONNECT")
+        self.check_first(first)
         try:
             wanted = connect.decode_connect(data, at, end)
         except PacketError as error:
@@ -49,6 +46,13 @@ class Handshake:
         self.deciding = True
         login = Login(wanted.user, wanted.password, wanted.client, self._connection.address)
         self._connection.broker.authenticate(login, lambda user: self.decided(wanted, user))
+
+    def check_first(self, first: int) -> None:
+        """Refuse a first byte that does not begin CONNECT."""
+        if first >> 4 == 1 and first != 0x10:
+            raise primitive.malformed("reserved flags of CONNECT are set")
+        if first != 0x10:
+            raise primitive.protocol_error("the first packet is not CONNECT")
 
     def _check(self, wanted: Connect) -> None:
         if Property.AUTHENTICATION_METHOD in wanted.properties:
