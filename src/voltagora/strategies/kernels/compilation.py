@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 from types import FunctionType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -25,24 +25,35 @@ def compiled(kernel: Kernel, signature: str | None = None) -> Kernel:
     Args:
         kernel: a module-level function; plain functions of the same file that it calls are compiled too.
         signature: numba's types of its arguments, if calls with other array kinds (read-only, say)
-            shall share one form.
+            shall share one form. Such a form is called without looking at the types again.
     """
-    return cast(Kernel, _compiled(kernel, signature))
+    form: Kernel = _compiled(kernel, None) if signature is None else _entry(kernel, signature)
+    return form
 
 
 @cache
-def _compiled(kernel: FunctionType, signature: str | None) -> Callable[..., Any]:
+def _entry(kernel: FunctionType, signature: str) -> Any:
+    """Give the one form of a kernel as a C function, which refuses arrays of another type."""
+    dispatcher = _compiled(kernel, signature)
+    if isinstance(dispatcher, FunctionType):
+        return dispatcher  # NUMBA_DISABLE_JIT is set.
+    (form,) = dispatcher.overloads.values()
+    return form.entry_point
+
+
+@cache
+def _compiled(kernel: FunctionType, signature: str | None) -> Any:
     from numba import njit
 
     arguments = () if signature is None else (signature,)
     body = _with_compiled_callees(kernel)
     try:
-        return cast("Callable[..., Any]", njit(*arguments, cache=True)(body))
+        return njit(*arguments, cache=True)(body)
     except RuntimeError as error:
         if "cannot cache" not in str(error):
             raise
         # Neither the package's folder nor the user's cache can be written: compile for this process.
-        return cast("Callable[..., Any]", njit(*arguments)(body))
+        return njit(*arguments)(body)
 
 
 def _with_compiled_callees(kernel: FunctionType) -> FunctionType:
