@@ -12,9 +12,9 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from voltagora.agents.agent import Address, Agent, Ask, Conversation, Memo
+from voltagora.agents.agent import Address, Agent, Answer, Ask, Conversation, Memo
 from voltagora.agents.market import Market
-from voltagora.domain.records import Record, RecordSink
+from voltagora.domain.records import RecordSink
 from voltagora.protocols.catalogue import PROTOCOLS
 from voltagora.protocols.cp06_imbalance import ImbalanceBroadcast
 from voltagora.protocols.cp07_prices import PricesBroadcast
@@ -88,8 +88,9 @@ class Exchange:
         self.answered: defaultdict[type[Message], int] = defaultdict(int)
         self._randomness = randomness
         self._timer = timer
-        self._sink = sink
+        self.record: RecordSink = sink  # `Turn.record`
         self._readers: dict[type[Message], list[tuple[Callable[..., Any], Agent]]] = {}
+        self._markets: dict[type[Message], list[Callable[[Any], None]]] = {}
         self._pending: dict[tuple[str, str], _Pending] = {}
         self._fresh: list[tuple[str, str]] = []
         self._answers: dict[tuple[str, str, str], Flight | None] | None = {} if may_repeat else None
@@ -109,13 +110,9 @@ class Exchange:
                 self._readers.setdefault(kind, []).append((method, agent))
 
     def attach(self, market: Market) -> None:
-        """Let a market read the broadcasts; the agents that share it read through it."""
-        self._readers.setdefault(ImbalanceBroadcast, []).insert(
-            0, (lambda _nobody, _turn, news: market.read_imbalance(news), self._agent)
-        )
-        self._readers.setdefault(PricesBroadcast, []).insert(
-            0, (lambda _nobody, _turn, news: market.read_prices(news), self._agent)
-        )
+        """Let a market read the broadcasts, before any agent; the agents that share it read through it."""
+        self._markets.setdefault(ImbalanceBroadcast, []).append(market.read_imbalance)
+        self._markets.setdefault(PricesBroadcast, []).append(market.read_prices)
 
     # What a runtime calls.
 
@@ -134,19 +131,24 @@ class Exchange:
     def deliver(self, flight: Flight) -> None:
         """Hand a publication to its receivers."""
         message = flight.message
-        if isinstance(message, Request):
-            for receiver in flight.receivers:
-                agent = self.agents.get(receiver)
-                if agent is None:
-                    continue  # Nobody reads that topic: the asker will hear nothing.
-                if self._answers is None or not self._is_repeat(agent, flight):
-                    self._ask_agent(agent, flight, message)
-        elif isinstance(message, Reply):
-            self._take_reply(flight.receivers[0], message)
-        else:
-            for method, reader in self._readers.get(type(message), ()):
+        kind = type(message)
+        if not flight.receivers:
+            for read in self._markets.get(kind, ()):
+                read(message)
+            for method, reader in self._readers.get(kind, ()):
                 self._agent = reader
                 method(reader, self, message)
+        for receiver in flight.receivers:
+            agent = self.agents.get(receiver)
+            if agent is None:
+                continue  # Nobody reads that topic: the asker will hear nothing.
+            handler = agent.handles.get(kind)
+            if handler is None:
+                if isinstance(message, Reply):
+                    self._take_reply(receiver, message)
+            elif self._answers is None or not self._is_repeat(agent, flight):
+                self._agent = agent
+                self._take_answer(agent, flight, handler(agent, self, message, *flight.address))
 
     def settle_instant(self) -> None:
         """Set a deadline for every request of this instant that no reply has met within it."""
@@ -197,29 +199,20 @@ class Exchange:
         self._agent.hardware(self, reservation, plugged_in)
         self._agent = agent
 
-    def record(self, record: Record) -> None:
-        """See `Turn.record`."""
-        self._sink(record)
-
     # How a conversation goes on.
 
     def _remind(self, agent: Agent, memo: Memo) -> None:
         self._agent = agent
         agent.wake(self, memo)
 
-    def _ask_agent(self, agent: Agent, flight: Flight, request: Request) -> None:
-        handler = agent.handles.get(type(request))
-        if handler is None:
-            return
-        self._agent = agent
-        answer = handler(agent, self, request, *flight.address)
+    def _take_answer(self, agent: Agent, origin: Flight, answer: Answer) -> None:
         if isinstance(answer, Reply):
-            self._answer(agent, flight, answer)
+            self._answer(agent, origin, answer)
         elif answer is not None:
-            self._drive(agent, answer, None, flight)
-        elif self._answers is not None:
+            self._drive(agent, answer, None, origin)
+        elif self._answers is not None and isinstance(origin.message, Request):
             # Not answered now does not mean never: a repeat asks again.
-            self._answers.pop((agent.id, flight.sender.id, request.msg_id), None)
+            self._answers.pop((agent.id, origin.sender.id, origin.message.msg_id), None)
 
     def _drive(
         self,
@@ -249,15 +242,14 @@ class Exchange:
         self.sent.append(Flight(request, address, agent, responders, request.protocol))
 
     def _answer(self, agent: Agent, origin: Flight, reply: Reply) -> None:
-        request = origin.message
-        assert isinstance(request, Request)
+        request: Any = origin.message
+        address = origin.address
         # The topic says who asked, never the payload; a stolen request is answered to its owner.
-        asker = request.asker(origin.address)
-        address = origin.address if len(origin.address) > 1 else (asker,)
-        flight = Flight(reply, address, agent, (asker,), request.protocol)
+        asker = (request.asker(address),)
+        flight = Flight(reply, address if len(address) > 1 else asker, agent, asker, origin.protocol)
         if self._answers is not None:
             self._answers[agent.id, origin.sender.id, reply.in_reply_to] = flight
-        self.answered[type(origin.message)] += 1
+        self.answered[type(request)] += 1
         self.sent.append(flight)
 
     def _is_repeat(self, agent: Agent, flight: Flight) -> bool:
@@ -279,21 +271,24 @@ class Exchange:
         pending = self._pending.get(key)
         if pending is None:
             return
-        responders = pending.ask[2]
-        if reply.responder not in responders:
+        try:
+            place = pending.ask[2].index(reply.responder)
+        except ValueError:
+            return  # Nobody asked that one.
+        replies = pending.replies
+        if replies[place] is not None:
             return
-        place = responders.index(reply.responder)
-        if pending.replies[place] is not None:
-            return
-        pending.replies[place] = reply
+        replies[place] = reply
         pending.missing -= 1
-        if pending.conversation is None and isinstance(reply, Outcome) and not reply.accepted:
-            self._agent = pending.asker
-            pending.asker.told(self, pending.ask[0], reply)
         if not pending.missing:
             del self._pending[key]
-            if pending.conversation is not None:
-                self._drive(pending.asker, pending.conversation, pending.replies, pending.origin)
+        conversation = pending.conversation
+        if conversation is None:
+            if isinstance(reply, Outcome) and not reply.accepted:
+                self._agent = pending.asker
+                pending.asker.told(self, pending.ask[0], reply)
+        elif not pending.missing:
+            self._drive(pending.asker, conversation, replies, pending.origin)
 
     def _expire(self, key: tuple[str, str], sends: int) -> None:
         """Send a request again whose replies are missing, or tell its asker that none will come."""

@@ -17,14 +17,19 @@ class DayJoiner:
 
     def __call__(self, record: Record) -> None:
         """Take one record."""
-        if isinstance(record, EnergyDayRecord):
+        kind = type(record)
+        if kind is not EnergyDayRecord and kind is not PriceDayRecord:
+            self._sink(record)
+        elif isinstance(record, EnergyDayRecord):
             self._energy[record.area, record.day] = record
+            self._join(record.area, record.day)
         elif isinstance(record, PriceDayRecord):
             self._prices[record.area, record.day] = record
-        else:
-            self._sink(record)
-            return
-        key = (record.area, record.day)
+            self._join(record.area, record.day)
+
+    def _join(self, area: str, day: date) -> None:
+        """Pass on a day of which both halves have come."""
+        key = (area, day)
         if key in self._energy and key in self._prices:
             energy, prices = self._energy.pop(key), self._prices.pop(key)
             self._sink(

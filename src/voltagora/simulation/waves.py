@@ -53,8 +53,8 @@ class Simulation:
         self._transport = transport
         self._watch = watch
         self._after_delivery = after_delivery
-        self._events: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
-        self._sequence = 0
+        self._instants: list[int] = []  # a heap of those at which something is due
+        self._due: dict[int, list[tuple[Callable[..., None], tuple[Any, ...]]]] = {}
 
     def join(self, agents: Iterable[Agent], markets: Iterable[Market]) -> None:
         """Let agents and the markets that they read from take part."""
@@ -69,12 +69,12 @@ class Simulation:
 
     def run(self, until: int, tick: Callable[[int], None] | None = None) -> None:
         """Let everything happen that happens before an instant; `tick` hears of each instant."""
-        exchange, events = self.exchange, self._events
-        while events and events[0][0] < until:
-            exchange.now = now = events[0][0]
-            while events and events[0][0] == now:
-                _, _, act, arguments = heappop(events)
+        exchange, instants = self.exchange, self._instants
+        while instants and instants[0] < until:
+            exchange.now = now = heappop(instants)
+            for act, arguments in self._due[now]:  # It grows by what becomes due now meanwhile.
                 act(*arguments)
+            del self._due[now]
             self._deliver_waves(now)
             exchange.settle_instant()
             if tick is not None:
@@ -86,8 +86,7 @@ class Simulation:
         deliver, checked = exchange.deliver, self._after_delivery
         wave = 1
         while exchange.sent:
-            flights = exchange.sent
-            exchange.sent = []
+            flights, exchange.sent = exchange.sent, []
             if self._watch is not None:
                 for flight in flights:
                     self._watch(now, wave, flight)
@@ -107,5 +106,8 @@ class Simulation:
         return at_once
 
     def _call_at(self, at: int, act: Callable[..., None], *arguments: Any) -> None:
-        self._sequence += 1
-        heappush(self._events, (at, self._sequence, act, arguments))
+        due = self._due.get(at)
+        if due is None:
+            due = self._due[at] = []
+            heappush(self._instants, at)
+        due.append((act, arguments))
