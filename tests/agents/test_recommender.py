@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -51,7 +52,12 @@ def a_recommender(*, stations: int = 1, at_most: int = 3, strategy: str = "neare
 
 
 def ask(
-    stage: Stage, arrival: float = 8, departure: float = 10, msg_id: str = "q1", vehicle: str = "ev-1", **more: Any
+    stage: Stage,
+    arrival: float = 8,
+    departure: float = 10,
+    msg_id: str = "q1",
+    vehicle: str = "ev-1",
+    **more: Any,
 ) -> ChargingRecommendations:
     request = RequestChargingRecommendations(
         msg_id=msg_id, preferences=preferences(arrival, departure, **more), location=place(0.0)
@@ -170,7 +176,7 @@ def test_tokens_cannot_be_told_from_ids_vehicles_or_other_tokens() -> None:
     """Near half of the bits differ between any two."""
     stream = SeededRandomness(1)
     tokens = [int(stream.token("sr-net"), 16) for _ in range(200)]
-    bits = [bin(a ^ b).count("1") for a, b in zip(tokens, tokens[1:], strict=False)]
+    bits = [bin(a ^ b).count("1") for a, b in itertools.pairwise(tokens)]
     assert min(bits) > 8
     assert max(bits) < 56
     assert stream.token("sr-net") != SeededRandomness(2).token("sr-net")
@@ -189,7 +195,12 @@ def test_its_own_word_is_vouched_for_once() -> None:
 
 
 def test_it_expires_at_the_very_second() -> None:
-    for seconds, reason in ((599, None), (600, Refusal.EXPIRED), (601, Refusal.EXPIRED), (9999, Refusal.EXPIRED)):
+    for seconds, reason in (
+        (599, None),
+        (600, Refusal.EXPIRED),
+        (601, Refusal.EXPIRED),
+        (9999, Refusal.EXPIRED),
+    ):
         stage = a_recommender()
         (offer,) = ask(stage).recommendations
         stage.now = int(at(3)) + seconds
@@ -323,5 +334,5 @@ def test_past_holds_and_prices_are_cleared_away() -> None:
     stage.pass_until(at(24 * 9))
     assert not stage.agent.holds  # type: ignore[attr-defined]
     assert stage.agent.market.prices_between(at(8), at(10)) is None  # type: ignore[attr-defined]
-    assert MIDNIGHT == at(0)
+    assert at(0) == MIDNIGHT
     assert PLUG == "Single phase 32A"

@@ -93,9 +93,7 @@ def vouch(talk: Talk) -> ReservationOutcome:
     assert isinstance(talk.request, AuthenticateRecommendation)
     assert talk.asked is not None
     assert talk.asked.responders == ("sr-net",)
-    outcome: ReservationOutcome = talk.answer(
-        accepted(AuthenticationOutcome, talk.request, "sr-net")
-    ).result
+    outcome: ReservationOutcome = talk.answer(accepted(AuthenticationOutcome, talk.request, "sr-net")).result
     return outcome
 
 
@@ -270,7 +268,9 @@ def test_a_desired_soc_within_a_thousandth_is_taken() -> None:
 @pytest.mark.parametrize("wrong", [{"connector": "c9"}, {"connector_type": "3 phase-DC"}])
 def test_a_connector_that_the_station_does_not_have_is_refused(wrong: dict[str, Any]) -> None:
     stage = a_station()
-    outcome = vouch(stage.deliver(ask(wanted={k: v for k, v in wrong.items() if k != "connector"}, **wrong), "cs-1"))
+    outcome = vouch(
+        stage.deliver(ask(wanted={k: v for k, v in wrong.items() if k != "connector"}, **wrong), "cs-1")
+    )
     assert (outcome.reason, outcome.field) == (Refusal.INVALID_REQUEST, "recommendation.connector")
 
 
@@ -402,9 +402,7 @@ def test_the_strategy_for_all_leaves_alone_who_has_come() -> None:
     book(stage, 8, 10, 7.4)
     stage.now = int(at(8))
     second = vouch(
-        stage.deliver(
-            ask(8.5, 9, 3.0, id="sr-net-2", msg_id="m2", vehicle="ev-2", connector="c2"), "cs-1"
-        )
+        stage.deliver(ask(8.5, 9, 3.0, id="sr-net-2", msg_id="m2", vehicle="ev-2", connector="c2"), "cs-1")
     )
     assert second.reason == Refusal.INFEASIBLE
     assert second.possible_kwh == 0.0
@@ -591,4 +589,4 @@ def test_a_station_says_daily_what_it_drew_on_the_days_before() -> None:
     assert second.mean.values[8] == 6.0
     assert second.std.values[8] == pytest.approx(np.sqrt(2.0))
     assert second.day.isoformat() == "2020-01-03"
-    assert HERE == stage.agent.plan.location  # type: ignore[attr-defined]
+    assert stage.agent.plan.location == HERE  # type: ignore[attr-defined]

@@ -40,7 +40,9 @@ from voltagora.protocols.message import Refusal
 from voltagora.strategies import registry
 
 
-def a_vehicle(*needs: Need, rules: VehicleRules | None = None, draws: tuple[float, ...] = (), **more: Any) -> Stage:
+def a_vehicle(
+    *needs: Need, rules: VehicleRules | None = None, draws: tuple[float, ...] = (), **more: Any
+) -> Stage:
     vehicle = VehicleAgent(
         a_vehicle_plan(*needs, **more),
         grid_area="main",
@@ -99,9 +101,7 @@ def book(talk: Talk, cost_eur: float = 1.4) -> Talk:
 
 
 def deny(talk: Talk, reason: str = "slot_taken") -> Talk:
-    return talk.answer(
-        refused(ReservationOutcome, talk.request, talk.request.recommendation.station, reason)
-    )
+    return talk.answer(refused(ReservationOutcome, talk.request, talk.request.recommendation.station, reason))
 
 
 def a_booked_vehicle(*needs: Need, **more: Any) -> Stage:
@@ -511,4 +511,4 @@ def test_a_driver_who_stays_away_plugs_nothing_in() -> None:
     stage = a_booked_vehicle(a_need(4, 8, 10, absent=True), rules=VehicleRules(reports_hardware=True))
     stage.pass_until(at(11))
     assert not stage.plugs
-    assert HERE == stage.agent.plan.location  # type: ignore[attr-defined]
+    assert stage.agent.plan.location == HERE  # type: ignore[attr-defined]

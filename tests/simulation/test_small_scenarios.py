@@ -1,4 +1,4 @@
-"""Whole small markets, drawn at random: what must hold of any of them, after every delivery and at the end."""
+"""Whole small markets, drawn at random: what must hold after every delivery and at the end."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def scenarios(draw: st.DrawFn, *, drivers: bool = False, bargains: bool = False)
             strategy=draw(st.sampled_from(["first_slot", "lowest_price", "v2g", "station"]))
         ),
         recommendation=RecommendationSettings(
-            strategy=draw(st.sampled_from(["nearest", "cheapest", "balanced"])), at_most=draw(st.integers(1, 3))
+            strategy=draw(st.sampled_from(["nearest", "cheapest", "balanced"])),
+            at_most=draw(st.integers(1, 3)),
         ),
         choice=ChoiceSettings(strategy=draw(st.sampled_from(["first", "cheapest", "utility", "random"]))),
         negotiation=NegotiationSettings(stations_start=bargains, rounds=draw(st.integers(1, 3))),

@@ -176,16 +176,12 @@ def a_station_plan(*connectors: Connector, id: str = "cs-1", grid_limit_kw: floa
 
 def a_registration(*connectors: Connector, msg_id: str = "r1", **more: Any) -> RegisterChargingStation:
     given = {"network": "net", "grid_area": "main", "location": HERE, "grid_limit_kw": 1000.0}
-    return RegisterChargingStation(
-        msg_id=msg_id, connectors=connectors or (a_connector(),), **(given | more)
-    )
+    return RegisterChargingStation(msg_id=msg_id, connectors=connectors or (a_connector(),), **(given | more))
 
 
 def preferences(arrival: float, departure: float, energy_kwh: float = 7.0, **more: Any) -> Preferences:
     given = {"connector_type": PLUG, "power_kw": 7.4, "v2g_allowed": False, "min_soc": 0.1}
-    return Preferences(
-        arrival=at(arrival), departure=at(departure), energy_kwh=energy_kwh, **(given | more)
-    )
+    return Preferences(arrival=at(arrival), departure=at(departure), energy_kwh=energy_kwh, **(given | more))
 
 
 def a_battery(**more: Any) -> Battery:

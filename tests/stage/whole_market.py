@@ -7,6 +7,7 @@ never by calling the code that they check.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -155,7 +156,7 @@ def no_two_share_a_connector(agents: AreaAgents) -> None:
             stays[booking.connector.id].append((int(booking.arrival), int(booking.departure)))
         for connector, held in stays.items():
             held.sort()
-            for (_, end), (start, _) in zip(held, held[1:], strict=False):
+            for (_, end), (start, _) in itertools.pairwise(held):
                 assert end <= start, f"{station.id}/{connector}: {held}"
 
 
@@ -165,7 +166,7 @@ def no_vehicle_is_at_two_places(agents: AreaAgents) -> None:
         held = sorted(
             (int(held.preferences.arrival), int(held.preferences.departure)) for held in vehicle.held.values()
         )
-        for (_, end), (start, _) in zip(held, held[1:], strict=False):
+        for (_, end), (start, _) in itertools.pairwise(held):
             assert end <= start, f"{vehicle.id}: {held}"
 
 
@@ -361,9 +362,7 @@ def bills_add_up(played: Played, *, in_time: bool = True) -> None:
     if not in_time:
         return
     paid = {name: -amount for name, amount in balances.items() if name.startswith("EV/")}
-    assert paid == {name: amount for name, amount in owed.items()} | {
-        name: 0 for name in paid if name not in owed
-    }
+    assert paid == dict(owed.items()) | {name: 0 for name in paid if name not in owed}
 
 
 def messages_are_bounded(played: Played) -> None:

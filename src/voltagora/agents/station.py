@@ -294,7 +294,7 @@ class StationAgent(Agent):
         """Be woken at the end of a stay, and when a vehicle has been missed for too long."""
         turn.wake(booking.departure, ("depart", booking.reservation))
         if self.rules.hears_hardware:
-            turn.wake(self._missed_at(booking), ("no_show", booking.reservation))
+            turn.wake(max(turn.now, self._missed_at(booking)), ("no_show", booking.reservation))
 
     # CP3.
 
