@@ -13,7 +13,6 @@ from hub_stage import (
     SUBSCRIPTION,
     USER,
     V3,
-    V5,
     Peer,
     Stage,
     connect,
