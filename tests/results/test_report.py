@@ -208,6 +208,20 @@ def test_plots_are_figures_that_name_their_units(result: Result, name: str) -> N
     assert unit[name] in words
 
 
+def test_prices_that_are_the_same_are_one_line_that_says_so(result: Result) -> None:
+    slots = result.tables["slots"]
+    place = slots.column_names.index("sell_eur_per_kwh")
+    same = slots.set_column(place, "sell_eur_per_kwh", slots["buy_eur_per_kwh"])
+    alike = Result(result.manifest, result.metrics, {**result.tables, "slots": same}, result.span)
+
+    def labels(of: Result) -> list[str]:
+        (axes,) = of.plot.prices().axes
+        return [text.get_text().partition(":")[0] for text in axes.get_legend().get_texts()]
+
+    assert labels(result) == ["buy", "sell"]
+    assert labels(alike) == ["buy = sell"]
+
+
 def test_no_figure_is_left_in_the_hands_of_pyplot(result: Result) -> None:
     import matplotlib.pyplot as plt
 

@@ -98,12 +98,10 @@ def _paint(
     start, end = int(starts[0]), int(starts[-1]) + step
     edges = np.append((starts - start) / 3600, (end - start) / 3600)
     mark_midnights(axes, start, end, zone)
-    words = {"buy": "buy: paid to charge", "sell": "sell: earned by discharging"}
-    for name, colour in (("buy", CHARGING), ("sell", DISCHARGING)):
+    for name, colour, short, long in _lines(spread):
         mean, least, most = spread[name]
-        label = name if look.narrow else words[name]
         width = 1.6 if len(starts) < 400 else 1.0
-        steps.line(axes, edges, mean, color=colour, linewidth=width, label=label)
+        steps.line(axes, edges, mean, color=colour, linewidth=width, label=short if look.narrow else long)
         if several:
             steps.band(axes, edges, least, most, color=colour, alpha=0.18)
     if float(np.nanmin(spread["buy"][1])) < 0 or float(np.nanmin(spread["sell"][1])) < 0:
@@ -113,3 +111,16 @@ def _paint(
     value_axis(axes, "EUR/kWh", look)
     legend(axes, look, columns=2)
     time_axis(axes, start, end, zone, look)
+
+
+def _lines(spread: dict[str, tuple[Floats, Floats, Floats]]) -> list[tuple[str, str, str, str]]:
+    """Give name, colour, short and long label of each line: one line if both prices are the same."""
+    if all(
+        np.array_equal(buy, sell, equal_nan=True)
+        for buy, sell in zip(spread["buy"], spread["sell"], strict=True)
+    ):
+        return [("buy", CHARGING, "buy = sell", "buy = sell: paid to charge, earned by discharging")]
+    return [
+        ("buy", CHARGING, "buy", "buy: paid to charge"),
+        ("sell", DISCHARGING, "sell", "sell: earned by discharging"),
+    ]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from voltagora.results.result import Result
 
 PERCENTILES = (5, 25, 50, 75, 95)
+FEW = 1 / 20
+"""Share of the most vehicles plugged in at once below which percentiles say nothing of the fleet."""
 
 
 def soc(result: Result) -> Drawing:
@@ -46,7 +48,8 @@ def soc(result: Result) -> Drawing:
         f"Up to {quantity(most)} vehicle{'s are' if most > 1 else ' is'} plugged in at once; "
         f"their median charge is mostly near {middle:.0f} %",
         "State of charge at the end of each slot, of the vehicles plugged in during it. Line: median. "
-        "Bands: the middle half, and all but the lowest and highest twentieth. Below: how many those are.",
+        "Bands: the middle half, and all but the lowest and highest twentieth; left out where hardly any "
+        "are plugged in. Below: how many those are.",
         data,
         paint,
         lambda look: 330 if look.narrow else 360,
@@ -126,7 +129,8 @@ def _paint(canvas: Canvas, starts: Integers, fan: Floats, plugged_in: Integers, 
     step = int(starts[1] - starts[0]) if len(starts) > 1 else 3600
     end = int(starts[-1]) + step
     edges = np.append((starts - start) / 3600, (end - start) / 3600)
-    shares = fan * 100
+    few = plugged_in < FEW * plugged_in.max()
+    shares = np.where(few[:, None], np.nan, fan * 100)
     for axes in (upper, lower):
         mark_midnights(axes, start, end, zone)
     for low, high, alpha, label in ((0, 4, 0.18, "5–95 %"), (1, 3, 0.35, "25–75 %")):
