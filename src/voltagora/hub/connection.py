@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from voltagora.hub.errors import PacketError
@@ -193,6 +194,13 @@ class Connection:
             self._paused = True
             self.link.pause_reading()
         self.broker.when_saved(ticket, lambda: self._let_go(data))
+
+    def after_answers(self, action: Callable[[], None]) -> None:
+        """Do something once every acknowledgement so far is sent."""
+        if self._held_until <= self.broker.journal.saved:
+            action()
+        else:
+            self.broker.when_saved(self._held_until, action)
 
     def _let_go(self, data: bytes) -> None:
         self.held -= 1

@@ -261,9 +261,17 @@ class Conversation:
             codes.append(subscription.qos)
             replays.append((subscription, wish, new))
         self._connection.answer(subscribe.suback(wanted.packet, codes, self._connection.version), ticket)
-        for subscription, wish, new in replays:
-            if wish.retain_handling == 0 or (wish.retain_handling == 1 and new):
-                self._broker.replay(session, subscription)
+        wanted_again = [
+            subscription
+            for subscription, wish, new in replays
+            if wish.retain_handling == 0 or (wish.retain_handling == 1 and new)
+        ]
+        # After SUBACK, for the sake of clients that read one thing at a time.
+        self._connection.after_answers(lambda: self._replay(wanted_again))
+
+    def _replay(self, subscriptions: list[Subscription]) -> None:
+        for subscription in subscriptions:
+            self._broker.replay(self._session, subscription)
 
     def _subscription(self, wish: Wish, identifier: int | None) -> Subscription:
         """Check one wish.

@@ -160,7 +160,7 @@ class Hub:
             self._committer.stop()
             self._committer = None
         if self._metrics is not None:
-            self._metrics.close()
+            await asyncio.to_thread(self._metrics.close)
             self._metrics = None
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
