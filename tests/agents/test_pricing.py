@@ -289,6 +289,16 @@ def test_the_accounts_sum_to_nothing_after_every_posting(postings: list[Any]) ->
     assert all(isinstance(units, int) for units in stage.agent.ledger.balances.values())  # type: ignore[attr-defined]
 
 
+def test_slots_that_began_before_any_price_was_known_are_neither_priced_nor_paid_for() -> None:
+    stage = an_open_market()
+    stage.pass_until(at(24))
+    (record,) = stage.recorded(PriceDayRecord)
+    # EI speaks at 01:00, after the slot that begins then.
+    assert np.flatnonzero(np.isnan(record.buy_eur_per_kwh)).tolist() == [0, 1]
+    assert np.flatnonzero(np.isnan(record.sell_eur_per_kwh)).tolist() == [0, 1]
+    assert record.buy_eur_per_kwh[2:].tolist() == [0.325] * 22
+
+
 def test_the_run_ends_with_every_balance_and_the_last_days_prices() -> None:
     stage = an_open_market()
     stage.deliver(a_schedule(22, [10.0, 1.0], cost_eur=2.2), "cs-1")
@@ -300,4 +310,4 @@ def test_the_run_ends_with_every_balance_and_the_last_days_prices() -> None:
     assert balances(stage)["EV/cs-1"] == -2.2
     (record,) = stage.recorded(PriceDayRecord)
     assert record.day == DAY
-    assert record.buy_eur_per_kwh.tolist() == [0.325] * 24
+    assert record.buy_eur_per_kwh[2:].tolist() == [0.325] * 22

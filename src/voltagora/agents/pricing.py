@@ -87,6 +87,7 @@ class PricingAgent(AreaAgent):
         self._posted: set[str] = set()  # each session once
         self._hours: dict[date, Floats] = {}  # local clock hours of the slots
         self._in_force: dict[date, tuple[Floats, Floats]] = {}
+        self._first_priced: dict[date, int] = {}  # the first slot that had a price when it began
 
     def start(self, turn: Turn) -> None:
         """Open the days of the horizon two hours after midnight, and settle every slot."""
@@ -270,6 +271,7 @@ class PricingAgent(AreaAgent):
                 prices.buy.values.copy(),
                 prices.sell.values.copy(),
             )
+            self._first_priced[day.date] = slot
         buy, sell = float(prices.buy.values[slot]), float(prices.sell.values[slot])
         in_force[0][slot], in_force[1][slot] = buy, sell
         for profile, registered in self.profiles.items():
@@ -305,10 +307,13 @@ class PricingAgent(AreaAgent):
         self._hours = {date_: held for date_, held in self._hours.items() if date_ >= oldest.date}
         self._owed = {date_: owed for date_, owed in self._owed.items() if date_ > day.date}
         self._in_force = {date_: held for date_, held in self._in_force.items() if date_ >= oldest.date}
+        self._first_priced = {date_: slot for date_, slot in self._first_priced.items() if date_ >= oldest.date}
 
     def _record_prices(self, turn: Turn, day: Day) -> None:
-        nothing = np.full(day.slots, np.nan)
-        buy, sell = self._in_force.get(day.date, (nothing, nothing))
+        buy, sell = np.full(day.slots, np.nan), np.full(day.slots, np.nan)
+        if day.date in self._in_force:
+            first = self._first_priced[day.date]
+            buy[first:], sell[first:] = (values[first:] for values in self._in_force[day.date])
         turn.record(
             PriceDayRecord(area=self.grid_area, day=day.date, buy_eur_per_kwh=buy, sell_eur_per_kwh=sell)
         )
