@@ -51,9 +51,16 @@ def test_sessions_that_ended_in_time_cost_what_was_billed(result: Result) -> Non
 
 def test_every_message_is_counted_once(result: Result) -> None:
     kept: dict[str, Any] = result.messages["protocol"].value_counts().to_dict()
-    counted = {name: count for name, count in result.metrics["messages"].items() if count and name != "timer"}
 
-    assert counted == {name: count for name, count in kept.items() if name != "timer"}
+    assert kept == {name: count for name, count in result.metrics["messages"].items() if count}
+    assert len(result.messages) == result.metrics["messages_total"]
+
+
+def test_the_run_begins_with_the_word_start(result: Result) -> None:
+    first = result.tables["messages"].to_pylist()[0]
+
+    assert (first["topic"], first["payload"], first["protocol"]) == ("timer", "start", "timer")
+    assert int(first["at"].timestamp()) == result.span.start
 
 
 def test_every_stay_is_booked_or_given_up_for_a_reason(result: Result) -> None:

@@ -307,7 +307,9 @@ class PricingAgent(AreaAgent):
         self._hours = {date_: held for date_, held in self._hours.items() if date_ >= oldest.date}
         self._owed = {date_: owed for date_, owed in self._owed.items() if date_ > day.date}
         self._in_force = {date_: held for date_, held in self._in_force.items() if date_ >= oldest.date}
-        self._first_priced = {date_: slot for date_, slot in self._first_priced.items() if date_ >= oldest.date}
+        self._first_priced = {
+            date_: slot for date_, slot in self._first_priced.items() if date_ >= oldest.date
+        }
 
     def _record_prices(self, turn: Turn, day: Day) -> None:
         buy, sell = np.full(day.slots, np.nan), np.full(day.slots, np.nan)

@@ -16,7 +16,7 @@ import msgspec
 from voltagora import __version__
 from voltagora.agents.exchange import protocol_counts
 from voltagora.domain.errors import InputError
-from voltagora.domain.records import MessageCountRecord
+from voltagora.domain.records import MessageCountRecord, MessageRecord
 from voltagora.domain.series import PriceSeries
 from voltagora.results.collector import Collector, Span
 from voltagora.results.result import Result
@@ -77,7 +77,7 @@ def run(
         if with_first_slot:
             compared, _ = _run_areas(_with_first_slot(read), people, workers, False, progress)
     ended = time.perf_counter()
-    collector(MessageCountRecord(area=people.areas[0].area.id, protocol="timer", count=1))
+    _count_start(collector, people)
     timing = {
         "population_seconds": round(built - began, 3),
         "simulation_seconds": round(ended - built, 3),
@@ -88,6 +88,23 @@ def run(
         "machine": platform.machine(),
     }
     return Result.of(collector, manifest_of(read, people), first_slot=compared, timing=timing)
+
+
+def _count_start(collector: Collector, people: Population) -> None:
+    """Keep the word that began the run; it is one message, whatever the number of areas."""
+    area = people.areas[0].area.id
+    collector(MessageCountRecord(area=area, protocol="timer", count=1))
+    collector(
+        MessageRecord(
+            at=collector.span.start,
+            wave=0,
+            area=area,
+            protocol="timer",
+            topic="timer",
+            sender="operator",
+            payload=b"start",
+        )
+    )
 
 
 def manifest_of(scenario: Scenario, people: Population) -> dict[str, Any]:
