@@ -208,6 +208,10 @@ def test_plots_are_figures_that_name_their_units(result: Result, name: str) -> N
     assert unit[name] in words
 
 
+def test_a_figure_shows_itself_in_a_notebook(result: Result) -> None:
+    assert result.plot.costs()._repr_png_().startswith(b"\x89PNG")
+
+
 def test_prices_that_are_the_same_are_one_line_that_says_so(result: Result) -> None:
     slots = result.tables["slots"]
     place = slots.column_names.index("sell_eur_per_kwh")

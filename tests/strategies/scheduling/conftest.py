@@ -174,7 +174,8 @@ class Programme:
         self, eta_in: np.ndarray, eta_out: np.ndarray, most_of_last: bool
     ) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray]:
         sums = sparse.block_diag(
-            [np.tril(np.ones((len(s.buy), len(s.buy)))) for s in self.sessions], format="csr"
+            [sparse.coo_matrix(np.tril(np.ones((len(s.buy), len(s.buy))))) for s in self.sessions],
+            format="csr",
         )
         books = sparse.hstack(
             [sums @ sparse.diags(self.hours * eta_in), -sums @ sparse.diags(self.hours / eta_out), 0 * sums]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,6 +70,15 @@ DOTS_PER_INCH: Final = 72
 TOP, RIGHT, BOTTOM, GAP = 30, 16, 46, 36
 
 
+class ShownFigure(Figure):
+    """A Figure that notebooks show even if pyplot, which would teach them to, was never used."""
+
+    def _repr_png_(self) -> bytes:
+        image = io.BytesIO()
+        self.savefig(image, format="png")
+        return image.getvalue()
+
+
 class Canvas:
     """A matplotlib Figure of fixed margins, with axes stacked from top to bottom.
 
@@ -81,7 +91,7 @@ class Canvas:
         self.title_room = title_room(lines, look)
         self.height = height + self.title_room
         size = (look.width / DOTS_PER_INCH, self.height / DOTS_PER_INCH)
-        self.figure = Figure(figsize=size, dpi=DOTS_PER_INCH, facecolor=SURFACE)
+        self.figure = ShownFigure(figsize=size, dpi=DOTS_PER_INCH, facecolor=SURFACE)
         FigureCanvasAgg(self.figure)
         if title:
             place = (8 / look.width, 1 - 8 / self.height)
