@@ -2,6 +2,7 @@
 #   make run     simulate the published ten-day experiment and say where its report is
 #   make test    linters, types, layers, then every test
 #   make bench   speed, as ratios measured side by side
+#   make bench-hub  the hub beside mosquitto
 #   make clean   remove what these made
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ WORKERS ?= 2
 NODE := build/node
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench clean install install-test
+.PHONY: help run test lint bench bench-hub clean install install-test
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +34,10 @@ lint: install-test
 
 bench: install-test
 	$(BIN)/python -m benchmarks
+
+# Needs mosquitto (Debian: mosquitto), which is not started as a service by it.
+bench-hub: install-test
+	$(BIN)/python -m benchmarks.bench_hub
 
 clean:
 	rm -rf $(VENV) build dist runs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
