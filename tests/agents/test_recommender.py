@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from one_agent import (
     DAY,
+    HOUR,
     MIDNIGHT,
     PLUG,
     Stage,
@@ -25,7 +26,7 @@ from one_agent import (
 from voltagora.agents.recommender import RecommenderAgent
 from voltagora.domain.location import Location
 from voltagora.domain.station import Recommendation
-from voltagora.domain.units import Time
+from voltagora.domain.units import LATEST, Time
 from voltagora.protocols.cp01_recommendation import ChargingRecommendations, RequestChargingRecommendations
 from voltagora.protocols.cp05_authentication import AuthenticateRecommendation
 from voltagora.protocols.cp12_availability import Availability, UpdatedStationAvailability
@@ -158,6 +159,17 @@ def test_why_there_is_nothing() -> None:
     assert ask(a_recommender(), power_kw=7.41).reason == Refusal.NO_STATION
     past = ask(a_recommender(), 2, 10)
     assert (past.reason, past.field) == (Refusal.INVALID_REQUEST, "preferences.arrival")
+
+
+@pytest.mark.parametrize(
+    ("arrival", "departure"),
+    [(at(0) + 63 * 86_400, at(1) + 63 * 86_400), (LATEST - 7200, LATEST)],
+)
+def test_a_stay_beyond_all_foresight_is_refused_and_harms_nobody(arrival: int, departure: int) -> None:
+    stage = a_recommender()
+    reply = ask(stage, (arrival - MIDNIGHT) / HOUR, (departure - MIDNIGHT) / HOUR)
+    assert (reply.reason, reply.field) == ("invalid_request", "preferences.departure")
+    assert ask(stage, 8, 10).recommendations
 
 
 def test_another_networks_customer_is_not_answered() -> None:

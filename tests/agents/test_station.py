@@ -30,6 +30,7 @@ from voltagora.agents.station import StationAgent, StationPeers, StationRules
 from voltagora.domain.fleet import StationPlan
 from voltagora.domain.records import SessionRecord, SessionState, StationRecord
 from voltagora.domain.terms import Terms
+from voltagora.domain.units import LATEST, Time, replaced
 from voltagora.domain.vehicle import Preferences
 from voltagora.protocols.cp02_reservation import ReservationOutcome, ReserveChargingSlot
 from voltagora.protocols.cp03_negotiation import Decision, VehicleProposal
@@ -263,6 +264,20 @@ def test_a_request_that_contradicts_its_recommendation_names_the_field(
 def test_a_desired_soc_within_a_thousandth_is_taken() -> None:
     stage = a_station()
     assert book(stage, wanted={"desired_soc": 0.5 + 7.0 / 40.0 + 0.0009}).accepted
+
+
+def test_a_stay_that_no_calendar_reaches_is_refused_unasked() -> None:
+    stage = a_station()
+    far = {"arrival": Time(LATEST - 7200), "departure": Time(LATEST)}
+    offer = replaced(a_recommendation(8, 10), **far)
+    request = ReserveChargingSlot(
+        msg_id="b1",
+        recommendation=offer,
+        battery=a_battery(),
+        preferences=replaced(preferences(8, 10), **far),
+    )
+    outcome = stage.deliver(request, "cs-1")
+    assert (outcome.reason, outcome.field) == ("invalid_request", "recommendation.departure")
 
 
 @pytest.mark.parametrize("wrong", [{"connector": "c9"}, {"connector_type": "3 phase-DC"}])

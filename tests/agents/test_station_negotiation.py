@@ -23,6 +23,7 @@ from one_agent import (
 from voltagora.agents.station import StationAgent, StationPeers, StationRules
 from voltagora.domain.fleet import StationPlan
 from voltagora.domain.terms import Terms
+from voltagora.domain.units import LATEST, Time
 from voltagora.protocols.cp02_reservation import ReserveChargingSlot
 from voltagora.protocols.cp03_negotiation import (
     Decision,
@@ -153,6 +154,7 @@ def test_a_change_of_energy_alone_needs_no_word_to_the_recommender() -> None:
         {"departure": at(7)},
         {"arrival": at(2)},  # past
         {"departure": at(25)},  # nobody knows those prices
+        {"arrival": Time(LATEST - 7200), "departure": Time(LATEST)},  # no calendar reaches so far
     ],
 )
 def test_what_cannot_be_is_never_accepted_however_willing(terms: dict[str, Any]) -> None:

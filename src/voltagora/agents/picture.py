@@ -15,6 +15,7 @@ from voltagora.agents.agent import Agent, Answer, Turn, refuse
 from voltagora.domain.calendar import Calendar, Day
 from voltagora.domain.series import EnergySeries, ScheduleSeries
 from voltagora.domain.units import MICRO, Integers
+from voltagora.domain.vehicle import FARTHEST_AHEAD_SECONDS
 from voltagora.protocols.cp04_station_registration import RegisterChargingStation, RegistrationOutcome
 from voltagora.protocols.cp08_schedule import UpdatedChargingSchedule, UpdateScheduleOutcome
 from voltagora.protocols.cp09_profile_registration import (
@@ -36,7 +37,7 @@ from voltagora.strategies.kernels.energy import COUNT_SIGNATURE, count_session
 DAYS_KEPT = 7
 """Days before today of which something can still be asked."""
 
-_DAYS_AHEAD = 62
+_DAYS_AHEAD = FARTHEST_AHEAD_SECONDS // 86_400
 """A session that ends later is a mistake or an attack."""
 
 _SLACK_KWH = 1e-6

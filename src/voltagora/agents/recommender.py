@@ -17,7 +17,7 @@ from voltagora.agents.picture import DAYS_KEPT
 from voltagora.domain.location import Location, distance_km
 from voltagora.domain.station import Connector, Recommendation
 from voltagora.domain.units import Floats, Time, round_half_even
-from voltagora.domain.vehicle import Preferences
+from voltagora.domain.vehicle import FARTHEST_AHEAD_SECONDS, Preferences
 from voltagora.protocols.cp01_recommendation import (
     ChargingRecommendations,
     RequestChargingRecommendations,
@@ -144,14 +144,13 @@ class RecommenderAgent(Agent):
         preferences = request.preferences
         if preferences.network is not UNSET and preferences.network != self.network:
             return None
+        field = None
         if preferences.arrival < turn.now:
-            return refuse(
-                ChargingRecommendations,
-                request,
-                self.id,
-                Refusal.INVALID_REQUEST,
-                "preferences.arrival",
-            )
+            field = "preferences.arrival"
+        elif preferences.departure > turn.now + FARTHEST_AHEAD_SECONDS:
+            field = "preferences.departure"
+        if field is not None:
+            return refuse(ChargingRecommendations, request, self.id, Refusal.INVALID_REQUEST, field)
         self._forget_expired(turn.now)
         found = tuple(self._offers(turn, request, vehicle))
         if found:

@@ -25,7 +25,7 @@ from voltagora.domain.records import SessionState, StationRecord
 from voltagora.domain.station import Connector, Recommendation
 from voltagora.domain.terms import Terms
 from voltagora.domain.units import Time, replaced
-from voltagora.domain.vehicle import LONGEST_STAY_SECONDS
+from voltagora.domain.vehicle import FARTHEST_AHEAD_SECONDS, LONGEST_STAY_SECONDS
 from voltagora.protocols.cp02_reservation import ReservationOutcome, ReserveChargingSlot
 from voltagora.protocols.cp03_negotiation import VehicleProposal
 from voltagora.protocols.cp04_station_registration import RegisterChargingStation
@@ -154,7 +154,7 @@ class StationAgent(Agent):
             return stored
         if (offer.id, offer.vehicle) in self._released:
             return refuse(ReservationOutcome, request, self.id, Refusal.RELEASED)
-        field = _wrong_field(request)
+        field = _wrong_field(request, turn.now)
         if field is not None:
             return refuse(ReservationOutcome, request, self.id, Refusal.INVALID_REQUEST, field)
         if offer.recommender != self.peers.recommender:
@@ -446,12 +446,14 @@ class StationAgent(Agent):
     }
 
 
-def _wrong_field(request: ReserveChargingSlot) -> str | None:
+def _wrong_field(request: ReserveChargingSlot, now: int) -> str | None:
     """Name the field in which a request contradicts its recommendation or itself."""
     offer, preferences, battery = request.recommendation, request.preferences, request.battery
     for field in ("arrival", "departure", "energy_kwh", "connector_type"):
         if getattr(preferences, field) != getattr(offer, field):
             return f"preferences.{field}"
+    if offer.departure > now + FARTHEST_AHEAD_SECONDS:
+        return "recommendation.departure"
     if preferences.power_kw > offer.power_kw:
         return "preferences.power_kw"
     desired = preferences.desired_soc

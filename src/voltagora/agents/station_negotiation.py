@@ -14,7 +14,7 @@ from voltagora.domain.records import SessionState
 from voltagora.domain.series import PriceSeries, ScheduleSeries
 from voltagora.domain.terms import Terms
 from voltagora.domain.units import round_money
-from voltagora.domain.vehicle import Preferences
+from voltagora.domain.vehicle import FARTHEST_AHEAD_SECONDS, Preferences
 from voltagora.protocols.cp03_negotiation import (
     Decision,
     StationAnswer,
@@ -244,6 +244,8 @@ class StationNegotiator:
         try:
             preferences = agreed_terms(terms, booking.preferences)
         except ValueError:
+            return None
+        if preferences.departure > turn.now + FARTHEST_AHEAD_SECONDS:
             return None
         if preferences.arrival < turn.now or not self._is_free(booking, preferences):
             return None

@@ -22,6 +22,9 @@ from voltagora.domain.units import (
 LONGEST_STAY_SECONDS = 31 * 86_400
 """A longer stay is a mistake or an attack; no series of ours reaches so far."""
 
+FARTHEST_AHEAD_SECONDS = 62 * 86_400
+"""Nobody plans a stay that ends later than this from now; calendars end in the year 9999."""
+
 
 class Battery(msgspec.Struct, frozen=True, kw_only=True):
     """A traction battery: capacity in kWh, powers in kW at the connector, SoC 0 to 1 as at arrival."""
