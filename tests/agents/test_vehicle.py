@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from one_agent import (
     HERE,
+    HOUR,
     Stage,
     Talk,
     a_need,
@@ -210,8 +211,19 @@ def test_a_vehicle_that_found_nothing_asks_once_more_within_ten_minutes(drawn: f
     assert len(stage.talks) == 2
 
 
+@pytest.mark.parametrize(("drawn", "seconds"), [(0.0, 1), (0.5, 150), (1 - 2**-53, 299)])
+def test_who_has_less_than_ten_minutes_left_asks_once_more_within_them(drawn: float, seconds: int) -> None:
+    stage = a_vehicle(a_need(4, 4 + 300 / HOUR, 10), draws=(drawn,))
+    stage.pass_until(at(4))
+    nothing(stage.talks[0])
+    stage.pass_until(at(4) + seconds - 1)
+    assert len(stage.talks) == 1
+    stage.pass_until(at(4) + seconds)
+    assert len(stage.talks) == 2
+
+
 def test_nobody_asks_again_once_the_stay_would_have_begun() -> None:
-    stage = a_vehicle(a_need(4, 4.01, 10), draws=(0.5,))  # it would be 301 s later, and there are 36
+    stage = a_vehicle(a_need(4, 4 + 1 / HOUR, 10), draws=(0.0,))
     stage.pass_until(at(4))
     nothing(stage.talks[0])
     assert outcomes(stage) == {0: ("no_free_connector", None)}

@@ -222,8 +222,9 @@ class VehicleAgent(Agent):
     def _come_back(self, turn: Turn, number: int) -> None:
         """Ask once more, a little later and before arrival; else give up."""
         search, need = self._searches[number], self.plan.needs[number]
-        again_at = turn.now + 1 + int(turn.draw() * LONGEST_WAIT_SECONDS)
-        if search.rounds < MOST_ROUNDS_OF_ASKING and again_at < need.arrival and search.reason != "overlap":
+        longest = min(LONGEST_WAIT_SECONDS, need.arrival - 1 - turn.now)
+        again_at = turn.now + 1 + int(turn.draw() * longest)
+        if search.rounds < MOST_ROUNDS_OF_ASKING and longest > 0 and search.reason != "overlap":
             turn.wake(again_at, ("again", number))
         else:
             self._end(turn, number, None, search.reason)
