@@ -114,3 +114,10 @@ def test_the_compiled_kernel_and_its_twin_agree_to_the_bit() -> None:
 def test_a_history_whose_parts_differ_in_length_is_refused() -> None:
     with pytest.raises(InputError, match=r"history\.charging_kwh: .*\(2\)"):
         priced([1], [1], ([0.1, 0.2], [1, 2, 3]), estimate_alpha=True)
+
+
+@pytest.mark.parametrize("alpha", [-1e6, -1e-3])
+def test_no_price_is_one_that_the_wire_would_refuse(alpha) -> None:
+    prices = priced([0, 1e9, 0], [1e9, 0, 0], alpha=alpha)
+
+    assert prices.tolist() == ([1e9, -1e9, 0.6] if alpha == -1e6 else [2e6 + 0.6, -2e6 + 0.6, 0.6])

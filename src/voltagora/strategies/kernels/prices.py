@@ -14,6 +14,8 @@ from voltagora.domain.units import Floats
 # One machine code for arrays that may be written and those that may not: series are read-only.
 _READ = "Array(float64, 1, 'C', readonly=True)"
 _WRITE = "float64[::1]"
+GREATEST_PRICE = 1e9
+"""EUR/kWh: the wire carries no more, either way (`domain.units.EurPerKwh`)."""
 NRGCOIN_SIGNATURE = f"void({_READ}, {_READ}, float64, float64, float64, float64, {_WRITE}, {_WRITE})"
 ADAPTIVE_SIGNATURE = f"void({_READ}, {_READ}, float64, float64, boolean, int64, {_WRITE})"
 
@@ -65,4 +67,5 @@ def adaptive_prices(
             offset = level - 2.0 * alpha * (imbalance / slots)
         for slot in range(first, first + slots):
             price = offset + 2.0 * alpha * (supply_kwh[slot] - demand_kwh[slot])
+            price = min(max(price, -GREATEST_PRICE), GREATEST_PRICE)
             prices[slot] = np.rint(price * 1e5) / 1e5 + 0.0
