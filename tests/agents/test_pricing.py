@@ -238,7 +238,7 @@ def test_a_session_is_posted_once_when_it_is_over_as_billed() -> None:
     assert first["EV/cs-1"] == -2.5
     assert first["CS/cs-1"] == -0.5  # the compensation is the station's to bear
     assert first["MD"] == 3.0
-    late = a_schedule(5, [0.0, 0.0], revision=2, cost_eur=0.0, msg_id="u2")
+    late = a_schedule(5, [9.0, 9.0], revision=2, cost_eur=9.0, msg_id="u2")
     stage.deliver(late, "cs-1")
     stage.pass_until(at(30))
     assert balances(stage)["EV/cs-1"] == -2.5
