@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 
 
 class Book:
@@ -27,10 +28,11 @@ class Book:
         Raises:
             ValueError: it overlaps another; nothing is entered.
         """
-        if not self.is_free(start, end):
+        starts = self._starts
+        place = bisect_left(starts, end)
+        if place and self._ends[place - 1] > start:
             raise ValueError(f"{name} overlaps another reservation")
-        place = bisect_left(self._starts, start)
-        self._starts.insert(place, start)
+        starts.insert(place, start)
         self._ends.insert(place, end)
         self._names.insert(place, name)
 
@@ -54,3 +56,12 @@ class Book:
     def entries(self) -> list[tuple[int, int, str]]:
         """List `(start, end, name)` in order."""
         return list(zip(self._starts, self._ends, self._names, strict=True))
+
+
+def first_free(books: Iterable[Book], start: int, end: int) -> int | None:
+    """Give the place of the first of some books that is free in `[start, end)`, see `Book.is_free`."""
+    for place, book in enumerate(books):
+        before = bisect_left(book._starts, end)
+        if not before or book._ends[before - 1] <= start:
+            return place
+    return None

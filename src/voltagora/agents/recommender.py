@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hmac
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable
+from typing import ClassVar, TypeAlias
 
+import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
 from voltagora.agents.agent import Agent, Answer, Memo, Turn, refuse
-from voltagora.agents.book import Book
+from voltagora.agents.book import Book, first_free
 from voltagora.agents.market import Market
 from voltagora.agents.picture import DAYS_KEPT
 from voltagora.domain.location import Location, distance_km
@@ -40,7 +41,11 @@ PLACES_KEPT = 10_000
 """Rankings kept by place, where the strategy looks at nothing else."""
 
 
-class Hold(NamedTuple):
+Fitting: TypeAlias = tuple[tuple[Connector, ...], tuple[Book, ...]]
+"""The connectors of a station that would do, and who holds each."""
+
+
+class Hold(msgspec.Struct, frozen=True, gc=False):
     """What a station last said of one reservation."""
 
     revision: int
@@ -54,10 +59,11 @@ class Hold(NamedTuple):
 class KnownStation:
     """A registered station and who holds its connectors when."""
 
-    def __init__(self, registration: RegisterChargingStation) -> None:
+    def __init__(self, id: str, registration: RegisterChargingStation) -> None:
+        self.id = id
         self.registration = registration
         self.books: dict[str, Book] = {connector.id: Book() for connector in registration.connectors}
-        self._fitting: dict[tuple[str, float], tuple[Connector, ...]] = {}
+        self._fitting: dict[tuple[str, float], Fitting | None] = {}
 
     def update(self, registration: RegisterChargingStation) -> None:
         """Take new content of a registration; the books of connectors that stay are kept."""
@@ -65,25 +71,18 @@ class KnownStation:
         self.books = {c.id: self.books.get(c.id) or Book() for c in registration.connectors}
         self._fitting.clear()
 
-    def fitting(self, connector_type: str, power_kw: float) -> tuple[Connector, ...]:
+    def fitting(self, connector_type: str, power_kw: float) -> Fitting | None:
         """List the connectors of a type with at least so much power, in the order of the registration."""
         key = (connector_type, power_kw)
-        found = self._fitting.get(key)
-        if found is None:
-            found = self._fitting[key] = tuple(
+        if key not in self._fitting:
+            connectors = tuple(
                 connector
                 for connector in self.registration.connectors
                 if connector.connector_type == connector_type and connector.power_kw >= power_kw
             )
-        return found
-
-    def first_free(self, connectors: tuple[Connector, ...], start: int, end: int) -> Connector | None:
-        """Give the first of some connectors that nobody holds in `[start, end)`."""
-        books = self.books
-        for connector in connectors:
-            if books[connector.id].is_free(start, end):
-                return connector
-        return None
+            books = tuple(self.books[connector.id] for connector in connectors)
+            self._fitting[key] = (connectors, books) if connectors else None
+        return self._fitting[key]
 
     def load_kwh(self, start: int, end: int) -> float:
         """Give what the connectors held could draw within `[start, end)`, kWh."""
@@ -94,6 +93,10 @@ class KnownStation:
                 if shared > 0:
                     load += connector.power_kw * shared / 3600
         return load
+
+
+Candidate: TypeAlias = tuple[KnownStation, float, Fitting]
+"""A station that could do, how far away it is (km), and with which connectors."""
 
 
 class RecommenderAgent(Agent):
@@ -120,10 +123,10 @@ class RecommenderAgent(Agent):
         self._strangers: set[str] = set()  # stations of other networks
         self._issued: dict[str, Recommendation] = {}
         self._used: set[str] = set()
-        self._expiries: deque[tuple[int, str]] = deque()
+        self._expiries: deque[tuple[int, tuple[Recommendation, ...]]] = deque()
         self._count = 0
         self._order: tuple[str, ...] = ()
-        self._rankings: dict[tuple[float, float], list[tuple[str, float]]] = {}
+        self._rankings: dict[tuple[float, float, str, float], list[Candidate]] = {}
 
     def start(self, turn: Turn) -> None:
         """Clear away at each midnight what is past."""
@@ -152,8 +155,9 @@ class RecommenderAgent(Agent):
         if field is not None:
             return refuse(ChargingRecommendations, request, self.id, Refusal.INVALID_REQUEST, field)
         self._forget_expired(turn.now)
-        found = tuple(self._offers(turn, request, vehicle))
+        found = self._offers(turn, request, vehicle)
         if found:
+            self._expiries.append((turn.now + VALID_SECONDS, found))
             return ChargingRecommendations(
                 in_reply_to=request.msg_id, responder=self.id, recommendations=found
             )
@@ -166,77 +170,63 @@ class RecommenderAgent(Agent):
 
     def _offers(
         self, turn: Turn, request: RequestChargingRecommendations, vehicle: str
-    ) -> Iterator[Recommendation]:
+    ) -> tuple[Recommendation, ...]:
+        """Issue a recommendation for each of the best stations with a free connector."""
         preferences = request.preferences
         arrival, departure = preferences.arrival, preferences.departure
-        wanted = (preferences.connector_type, preferences.power_kw)
         price = self.market.mean_buy_price(arrival, departure)
-        left = self.at_most
-        for station, distance in self._ranked(request.location, preferences, price):
-            known = self.stations[station]
-            connector = known.first_free(known.fitting(*wanted), arrival, departure)
-            if connector is not None:
-                yield self._issue(turn, vehicle, preferences, known, station, connector, distance, price)
-                left -= 1
-                if not left:
-                    return
-
-    def _issue(
-        self,
-        turn: Turn,
-        vehicle: str,
-        preferences: Preferences,
-        known: KnownStation,
-        station: str,
-        connector: Connector,
-        distance: float,
-        price: float | UnsetType,
-    ) -> Recommendation:
-        """Make a recommendation and remember it until it expires."""
-        self._count += 1
-        expires_at = min(turn.now + VALID_SECONDS, preferences.arrival)
-        recommendation = Recommendation(
-            id=f"{self.id}-{self._count}",
-            token=turn.token(),
-            recommender=self.id,
-            network=self.network,
-            vehicle=vehicle,
-            station=station,
-            connector=connector.id,
-            arrival=preferences.arrival,
-            departure=preferences.departure,
-            connector_type=connector.connector_type,
-            power_kw=connector.power_kw,
-            energy_kwh=preferences.energy_kwh,
-            v2g_capable=connector.v2g_capable,
-            location=known.registration.location,
-            distance_km=distance,
-            expected_price_eur_kwh=price,
-            issued_at=Time(turn.now),
-            expires_at=Time(expires_at),
-        )
-        self._issued[recommendation.id] = recommendation
-        self._expiries.append((turn.now + VALID_SECONDS, recommendation.id))
-        return recommendation
+        issued_at, expires_at = Time(turn.now), Time(min(turn.now + VALID_SECONDS, arrival))
+        issued: list[Recommendation] = []
+        for known, distance, (connectors, books) in self._ranked(request.location, preferences, price):
+            place = first_free(books, arrival, departure)
+            if place is None:
+                continue
+            connector = connectors[place]
+            self._count += 1
+            offer = Recommendation(
+                id=f"{self.id}-{self._count}",
+                token=turn.token(),
+                recommender=self.id,
+                network=self.network,
+                vehicle=vehicle,
+                station=known.id,
+                connector=connector.id,
+                arrival=arrival,
+                departure=departure,
+                connector_type=connector.connector_type,
+                power_kw=connector.power_kw,
+                energy_kwh=preferences.energy_kwh,
+                v2g_capable=connector.v2g_capable,
+                location=known.registration.location,
+                distance_km=distance,
+                expected_price_eur_kwh=price,
+                issued_at=issued_at,
+                expires_at=expires_at,
+            )
+            self._issued[offer.id] = offer
+            issued.append(offer)
+            if len(issued) == self.at_most:
+                break
+        return tuple(issued)
 
     def _ranked(
         self, location: Location, preferences: Preferences, price: float | UnsetType
-    ) -> list[tuple[str, float]]:
-        """List stations, best first, with their distance in km."""
+    ) -> list[Candidate]:
+        """List the stations that could do, best first."""
         if self.strategy.uses_price or self.strategy.uses_load:
             return self._rank(location, preferences, price)
         # A strategy that looks at the place alone ranks the same place the same way each time.
-        place = (location.latitude, location.longitude)
-        ranking = self._rankings.get(place)
+        wish = (location.latitude, location.longitude, preferences.connector_type, preferences.power_kw)
+        ranking = self._rankings.get(wish)
         if ranking is None:
             if len(self._rankings) >= PLACES_KEPT:
                 self._rankings.clear()
-            ranking = self._rankings[place] = self._rank(location, preferences, price)
+            ranking = self._rankings[wish] = self._rank(location, preferences, price)
         return ranking
 
     def _rank(
         self, location: Location, preferences: Preferences, price: float | UnsetType
-    ) -> list[tuple[str, float]]:
+    ) -> list[Candidate]:
         names = self._order
         if not names:
             return []
@@ -248,7 +238,13 @@ class RecommenderAgent(Agent):
         ranked = self.strategy.rank(
             RankingRequest(station_ids=names, distance_km=distances, expected_price=prices, load=loads)
         )
-        return [(names[place], round_half_even(float(distances[place]), 3)) for place in ranked]
+        candidates: list[Candidate] = []
+        for place in ranked:
+            known = self.stations[names[place]]
+            fitting = known.fitting(preferences.connector_type, preferences.power_kw)
+            if fitting is not None:
+                candidates.append((known, round_half_even(float(distances[place]), 3), fitting))
+        return candidates
 
     def _loads(self, preferences: Preferences) -> Floats:
         return np.array(
@@ -271,7 +267,7 @@ class RecommenderAgent(Agent):
             self._reorder()
             return None
         if known is None:
-            self.stations[station] = KnownStation(request)
+            self.stations[station] = KnownStation(station, request)
             self._strangers.discard(station)
             self._reorder()
         elif request != known.registration:
@@ -323,7 +319,8 @@ class RecommenderAgent(Agent):
         issued = self._issued.get(claimed.id)
         if issued is None:
             return Refusal.EXPIRED if self._was_issued(claimed.id) else Refusal.UNKNOWN
-        if not hmac.compare_digest(issued.token.encode(), claimed.token.encode()) or issued != claimed:
+        # What was handed over within this process needs no comparing.
+        if claimed is not issued and not _is_true_copy(claimed, issued):
             return Refusal.ALTERED
         if station != issued.station:
             return Refusal.ALTERED
@@ -338,9 +335,10 @@ class RecommenderAgent(Agent):
 
     def _forget_expired(self, now: int) -> None:
         while self._expiries and self._expiries[0][0] < now:
-            _, id = self._expiries.popleft()
-            del self._issued[id]
-            self._used.discard(id)
+            _, expired = self._expiries.popleft()
+            for offer in expired:
+                del self._issued[offer.id]
+                self._used.discard(offer.id)
 
     # CP12.
 
@@ -377,8 +375,8 @@ class RecommenderAgent(Agent):
             request.revision,
             station,
             request.connector,
-            int(request.arrival),
-            int(request.departure),
+            request.arrival,
+            request.departure,
             not reserved,
         )
         return self._availability_taken(request)
@@ -392,3 +390,8 @@ class RecommenderAgent(Agent):
         AuthenticateRecommendation: authenticate,
         UpdatedStationAvailability: update_availability,
     }
+
+
+def _is_true_copy(claimed: Recommendation, issued: Recommendation) -> bool:
+    """Compare the secret in constant time, then the rest."""
+    return hmac.compare_digest(issued.token.encode(), claimed.token.encode()) and issued == claimed
