@@ -24,7 +24,12 @@ from voltagora.protocols.cp08_schedule import UpdatedChargingSchedule
 from voltagora.protocols.message import Message, Refusal
 from voltagora.protocols.topic import Kind
 from voltagora.strategies.kernels.compilation import compiled
-from voltagora.strategies.kernels.energy import TOTALS_SIGNATURE, day_totals
+from voltagora.strategies.kernels.energy import (
+    CHANGE_SIGNATURE,
+    TOTALS_SIGNATURE,
+    day_totals,
+    largest_change,
+)
 
 OPENS_AFTER_SECONDS = 3600
 """After midnight EI publishes the day that has come into the horizon."""
@@ -41,9 +46,10 @@ class _Published(msgspec.Struct):
     """A day as it was last looked at, and as it was last broadcast."""
 
     revision: int
+    totals: Floats  # supply and demand, kWh, shape (2, slots)
     supply: EnergySeries
     demand: EnergySeries
-    told: tuple[Floats, Floats] | None = None  # supply and demand of the last broadcast, kWh
+    told: Floats | None = None  # the totals of the last broadcast
 
 
 class ImbalanceAgent(AreaAgent):
@@ -125,15 +131,14 @@ class ImbalanceAgent(AreaAgent):
         last = self._published.get(day.date)
         if last is None or last.told is None:
             return  # Not open yet: the hour of opening will tell.
-        newest = self._newest(self.day_energy(day))
-        supply, demand = last.told
-        change = max(np.abs(newest.supply.values - supply).max(), np.abs(newest.demand.values - demand).max())
+        held = self.day_energy(day)
+        change = compiled(largest_change, CHANGE_SIGNATURE)(last.told, self._newest(held).totals)
         if micro(change) > micro(self.broadcast.threshold_kwh):
-            self._broadcast(turn, self.day_energy(day))
+            self._broadcast(turn, held)
 
     def _broadcast(self, turn: Turn, held: DayEnergy) -> None:
         newest = self._newest(held)
-        newest.told = (newest.supply.values, newest.demand.values)
+        newest.told = newest.totals
         turn.publish(
             ImbalanceBroadcast(
                 msg_id=self.next_id(),
@@ -152,29 +157,26 @@ class ImbalanceAgent(AreaAgent):
         if last is not None and not held.is_changed:
             return last
         held.is_changed = False
-        supply, demand = np.empty(day.slots), np.empty(day.slots)
+        totals = np.empty((2, day.slots))
         change = compiled(day_totals, TOTALS_SIGNATURE)(
-            held.production,
-            held.consumption,
-            held.charging,
-            held.discharging,
-            supply if last is None else last.supply.values,
-            demand if last is None else last.demand.values,
-            supply,
-            demand,
+            held.counts, totals if last is None else last.totals, totals
         )
+        totals.setflags(write=False)
         if last is None:
-            last = self._published[day.date] = _Published(
-                1, self._series(day, supply), self._series(day, demand)
-            )
+            last = self._published[day.date] = _Published(1, totals, *self._series(day, totals))
         elif change:
             last.revision += 1
-            last.supply, last.demand = self._series(day, supply), self._series(day, demand)
+            last.totals = totals
+            last.supply, last.demand = self._series(day, totals)
         return last
 
-    def _series(self, day: Day, values: Floats) -> EnergySeries:
-        values.setflags(write=False)
-        return EnergySeries(start=Time(day.start), step_minutes=self.calendar.step_minutes, values=values)
+    def _series(self, day: Day, totals: Floats) -> tuple[EnergySeries, EnergySeries]:
+        start, step = Time(day.start), self.calendar.step_minutes
+        supply, demand = totals
+        return (
+            EnergySeries(start=start, step_minutes=step, values=supply),
+            EnergySeries(start=start, step_minutes=step, values=demand),
+        )
 
     def _record_until(self, turn: Turn, day: Day) -> None:
         """Record every day before one that is not recorded yet."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from voltagora.agents.agent import Agent, Answer, Turn, refuse
@@ -32,7 +32,12 @@ from voltagora.protocols.cp10_expected_energy import (
 from voltagora.protocols.cp11_confidence import UpdateConfidence, UpdateConfidenceOutcome
 from voltagora.protocols.message import Message, Refusal
 from voltagora.strategies.kernels.compilation import compiled
-from voltagora.strategies.kernels.energy import COUNT_SIGNATURE, count_session
+from voltagora.strategies.kernels.energy import (
+    COUNT_SIGNATURE,
+    LARGEST_SIGNATURE,
+    count_session,
+    largest,
+)
 
 DAYS_KEPT = 7
 """Days before today of which something can still be asked."""
@@ -47,13 +52,12 @@ _SLACK_KWH = 1e-6
 class DayEnergy:
     """One day of a grid area; each array is of shape (slots,), whole 1e-6 kWh."""
 
-    __slots__ = ("charging", "consumption", "day", "discharging", "is_changed", "production")
+    __slots__ = ("charging", "consumption", "counts", "day", "discharging", "is_changed", "production")
 
     def __init__(self, day: Day) -> None:
         self.day = day
-        self.production, self.consumption, self.charging, self.discharging = (
-            np.zeros(day.slots, dtype=np.int64) for _ in range(4)
-        )
+        self.counts = np.zeros((4, day.slots), dtype=np.int64)  # the four below, as kernels take them
+        self.production, self.consumption, self.charging, self.discharging = self.counts
         self.is_changed = True  # since somebody last took the totals
 
     @property
@@ -68,13 +72,11 @@ class DayEnergy:
 
     def count(self, first: int, schedule: ScheduleSeries, begin: int, slots: int, sign: int) -> None:
         """Add a part of a schedule, or with `sign` −1 take it away."""
-        compiled(count_session, COUNT_SIGNATURE)(
-            self.charging, self.discharging, first, schedule.values, begin, slots, sign
-        )
+        compiled(count_session, COUNT_SIGNATURE)(self.counts, first, schedule.values, begin, slots, sign)
         self.is_changed = True
 
 
-class KnownSession(NamedTuple):
+class KnownSession(msgspec.Struct, frozen=True):
     """The newest schedule of one reservation."""
 
     station: str
@@ -82,7 +84,7 @@ class KnownSession(NamedTuple):
     schedule: ScheduleSeries
 
 
-class KnownProfile(NamedTuple):
+class KnownProfile(msgspec.Struct, frozen=True):
     """The newest forecast of one producer or consumer for one day."""
 
     revision: int
@@ -171,9 +173,9 @@ class AreaAgent(Agent):
             return "schedule.values"
         if not now - DAYS_KEPT * 86_400 < schedule.end <= now + _DAYS_AHEAD * 86_400:
             return "schedule.start"
-        if (schedule.start - self.calendar.day_at(schedule.start).start) % schedule.step_seconds:
+        if schedule.start != self.calendar.slot_start(schedule.start):
             return "schedule.start"
-        most = max(map(abs, schedule.values.tolist()))
+        most = compiled(largest, LARGEST_SIGNATURE)(schedule.values)
         # Not the grid limit: one session may pass it by what another feeds in.
         limit = strongest_kw * schedule.step_minutes / 60 + _SLACK_KWH
         return "schedule.values" if most > limit else None
@@ -183,25 +185,23 @@ class AreaAgent(Agent):
     ) -> None:
         if held is not None:
             self._count(held.schedule, -1)
-        self._count(request.schedule, 1)
+        last_day = self._count(request.schedule, 1)
         self.sessions[request.reservation] = KnownSession(station, request.revision, request.schedule)
-        last_day = self.calendar.day_at(request.schedule.end - 1)
         self._ending.setdefault(last_day.ordinal, []).append(request.reservation)
 
-    def _count(self, schedule: ScheduleSeries, sign: int) -> None:
-        """Add a session's energy to the days it touches, or take it away."""
-        start, slots = schedule.start, len(schedule.values)
-        step = self.calendar.step_seconds
-        day = self.calendar.day_at(start)
+    def _count(self, schedule: ScheduleSeries, sign: int) -> Day:
+        """Add a session's energy to the days it touches, or take it away; gives the last of them."""
+        slots = len(schedule.values)
+        day = self.calendar.day_at(schedule.start)
+        first = (schedule.start - day.start) // self.calendar.step_seconds
         place = 0
-        while True:
-            first = (start + place * step - day.start) // step
-            count = min(day.slots - first, slots - place)
+        while first + slots - place > day.slots:  # It goes on after midnight.
+            count = day.slots - first
             self.day_energy(day).count(first, schedule, place, count, sign)
             place += count
-            if place == slots:
-                return
-            day = self.calendar.day_after(day, 1)
+            day, first = self.calendar.day_after(day, 1), 0
+        self.day_energy(day).count(first, schedule, place, slots - place, sign)
+        return day
 
     # CP10 and CP11.
 
@@ -299,7 +299,11 @@ class AreaAgent(Agent):
         self.days = {date_: held for date_, held in self.days.items() if date_ >= day.date}
         self.expected = {key: held for key, held in self.expected.items() if key[1] >= day.date}
         self.confidence = {key: held for key, held in self.confidence.items() if key[1] >= day.date}
-        self.sessions = {name: held for name, held in self.sessions.items() if held.schedule.end > day.start}
+        for ordinal in [ordinal for ordinal in self._ending if ordinal < day.ordinal]:
+            for name in self._ending.pop(ordinal):
+                held = self.sessions.get(name)
+                if held is not None and held.schedule.end <= day.start:  # Else it was moved to a later day.
+                    del self.sessions[name]
 
 
 AREA_HANDLERS: dict[type[Message], Callable[..., Answer]] = {

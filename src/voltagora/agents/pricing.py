@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -34,7 +34,7 @@ OPENS_AFTER_SECONDS = 7200
 """After midnight MD publishes the prices of the day that has come into the horizon."""
 
 
-class _Bill(NamedTuple):
+class _Bill(msgspec.Struct, frozen=True, gc=False):
     """A session to be posted once its last slot is over."""
 
     station: str

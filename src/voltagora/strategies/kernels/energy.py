@@ -10,17 +10,16 @@ import numpy as np
 from voltagora.domain.units import Floats, Integers
 
 _READ = "Array(float64, 1, 'C', readonly=True)"
-_COUNTS = "int64[::1]"
-COUNT_SIGNATURE = f"void({_COUNTS}, {_COUNTS}, int64, {_READ}, int64, int64, int64)"
-TOTALS_SIGNATURE = (
-    f"float64({_COUNTS}, {_COUNTS}, {_COUNTS}, {_COUNTS}, {_READ}, {_READ}, float64[::1], float64[::1])"
-)
+_COUNTS = "int64[:, ::1]"
+COUNT_SIGNATURE = f"void({_COUNTS}, int64, {_READ}, int64, int64, int64)"
+TOTALS_SIGNATURE = f"float64({_COUNTS}, Array(float64, 2, 'C', readonly=True), float64[:, ::1])"
+CHANGE_SIGNATURE = "float64(Array(float64, 2, 'C', readonly=True), Array(float64, 2, 'C', readonly=True))"
+LARGEST_SIGNATURE = f"float64({_READ})"
 COST_SIGNATURE = f"float64({_READ}, {_READ}, {_READ})"
 
 
 def count_session(
-    charging: Integers,
-    discharging: Integers,
+    counts: Integers,
     first: int,
     schedule_kwh: Floats,
     begin: int,
@@ -30,8 +29,8 @@ def count_session(
     """Add part of a schedule to the counts of a day, or with `sign` −1 take it away.
 
     Args:
-        charging: whole 1e-6 kWh charged in each slot of the day, changed in place.
-        discharging: the same for energy fed back.
+        counts: a day's whole 1e-6 kWh of each slot, shape (4, slots): production, consumption,
+            charging and discharging; the last two are changed in place.
         first: place in the day of the part's first slot.
         schedule_kwh: the whole schedule, > 0 into the vehicle, 6 decimals.
         begin: place in the schedule of the part's first slot.
@@ -41,32 +40,43 @@ def count_session(
     for slot in range(count):
         energy = np.int64(np.rint(schedule_kwh[begin + slot] * 1e6))
         if energy > 0:
-            charging[first + slot] += sign * energy
+            counts[2, first + slot] += sign * energy
         else:
-            discharging[first + slot] -= sign * energy
+            counts[3, first + slot] -= sign * energy
 
 
-def day_totals(
-    production: Integers,
-    consumption: Integers,
-    charging: Integers,
-    discharging: Integers,
-    old_supply_kwh: Floats,
-    old_demand_kwh: Floats,
-    supply_kwh: Floats,
-    demand_kwh: Floats,
-) -> float:
+def day_totals(counts: Integers, old_kwh: Floats, totals_kwh: Floats) -> float:
     """Fill supply and demand of a day, kWh; gives by how much the most changed slot differs from before.
 
-    All arrays are of shape (slots,); the first four hold whole 1e-6 kWh.
+    Args:
+        counts: as `count_session` takes them.
+        old_kwh: supply and demand as they were, shape (2, slots).
+        totals_kwh: supply and demand, filled here, shape (2, slots); may be `old_kwh`.
     """
     most = 0.0
-    for slot in range(production.size):
-        supply = np.float64(production[slot] + discharging[slot]) / 1e6
-        demand = np.float64(consumption[slot] + charging[slot]) / 1e6
-        supply_kwh[slot] = supply
-        demand_kwh[slot] = demand
-        most = max(most, abs(supply - old_supply_kwh[slot]), abs(demand - old_demand_kwh[slot]))
+    for slot in range(counts.shape[1]):
+        supply = np.float64(counts[0, slot] + counts[3, slot]) / 1e6
+        demand = np.float64(counts[1, slot] + counts[2, slot]) / 1e6
+        most = max(most, abs(supply - old_kwh[0, slot]), abs(demand - old_kwh[1, slot]))
+        totals_kwh[0, slot] = supply
+        totals_kwh[1, slot] = demand
+    return most
+
+
+def largest_change(old: Floats, new: Floats) -> float:
+    """Give the greatest absolute difference of two arrays of shape (rows, slots)."""
+    most = 0.0
+    for row in range(old.shape[0]):
+        for slot in range(old.shape[1]):
+            most = max(most, abs(new[row, slot] - old[row, slot]))
+    return most
+
+
+def largest(values: Floats) -> float:
+    """Give the greatest absolute value of a series."""
+    most = 0.0
+    for value in values:
+        most = max(most, abs(value))
     return most
 
 
