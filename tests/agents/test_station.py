@@ -144,6 +144,20 @@ def test_the_slot_may_go_while_the_recommender_answers() -> None:
         assert len(books_of(stage)) == 1
 
 
+def test_one_vehicle_is_not_booked_twice_for_one_moment() -> None:
+    stage = a_station(a_station_plan(a_connector("c1"), a_connector("c2")))
+    book(stage, 8, 10)
+    second = vouch(stage.deliver(ask(9, 11, id="sr-net-2", msg_id="m2", connector="c2"), "cs-1"))
+    assert (second.reason, second.field) == (Refusal.SLOT_TAKEN, "recommendation.vehicle")
+    assert books_of(stage) == [(at(8), at(10), "sr-net-1")]
+    # Once it has given up the first it may.
+    stage.deliver(cancel("sr-net-1"), "cs-1", "ev-1")
+    assert vouch(stage.deliver(ask(9, 11, id="sr-net-3", msg_id="m3", connector="c2"), "cs-1")).accepted
+    stage.pass_until(at(11))
+    stage.now = int(at(12))
+    assert vouch(stage.deliver(ask(12, 13, id="sr-net-4", msg_id="m4"), "cs-1")).accepted
+
+
 def test_stays_that_touch_are_both_booked() -> None:
     stage = a_station()
     book(stage, 8, 10, id="sr-net-1")

@@ -170,6 +170,14 @@ def test_what_cannot_be_is_never_accepted_however_willing(terms: dict[str, Any])
     assert len(stage.told) == told
 
 
+def test_no_stay_is_prolonged_into_another_of_the_same_vehicle() -> None:
+    stage = a_station(plan=a_station_plan(a_connector("c1"), a_connector("c2")))
+    book(stage)
+    book(stage, 11, 12, 2, connector="c2")
+    assert wish(stage, departure=at(11)).decision is Decision.ACCEPT
+    assert wish(stage, departure=at(11.5)).decision is Decision.REJECT
+
+
 def test_slots_that_were_booked_keep_their_prices_and_new_ones_take_those_in_force() -> None:
     stage = a_station()
     booking = book(stage)

@@ -76,6 +76,7 @@ class SessionBook:
         self.connectors = {connector.id: connector for connector in plan.connectors}
         self.books = {connector.id: Book() for connector in plan.connectors}
         self.bookings: dict[str, Booking] = {}
+        self._by_vehicle: dict[str, list[Booking]] = {}
         # By slot start, whole 1e-6 kWh booked: drawn by some sessions, fed in by others.
         self._drawn: dict[int, int] = {}
         self._fed: dict[int, int] = {}
@@ -178,6 +179,13 @@ class SessionBook:
             if isinstance(plan, Planned) and not np.array_equal(plan.schedule_kwh, booking.schedule.values)
         ]
 
+    def holds_any(self, vehicle: str, start: int, end: int, without: Booking | None = None) -> bool:
+        """Tell whether a vehicle is booked here for any moment of `[start, end)`, one booking left out."""
+        return any(
+            booking.arrival < end and start < booking.departure and booking is not without
+            for booking in self._by_vehicle.get(vehicle, ())
+        )
+
     # Keeping: each method changes the books in one place.
 
     def add(self, booking: Booking) -> None:
@@ -188,6 +196,7 @@ class SessionBook:
         """
         self.books[booking.connector.id].add(booking.arrival, booking.departure, booking.reservation)
         self.bookings[booking.reservation] = booking
+        self._by_vehicle.setdefault(booking.vehicle, []).append(booking)
         self._count(booking, 1)
 
     def reschedule(
@@ -221,7 +230,7 @@ class SessionBook:
         """Strike out a booking; its schedule becomes zero and it costs nothing."""
         self._count(booking, -1)
         self.books[booking.connector.id].remove(booking.arrival, booking.reservation)
-        del self.bookings[booking.reservation]
+        self._take_out(booking)
         booking.schedule = replaced(booking.schedule, values=np.zeros(len(booking.schedule)))
         booking.compensation_eur = 0.0
         booking.cost_eur = 0.0
@@ -230,8 +239,15 @@ class SessionBook:
     def close(self, booking: Booking) -> None:
         """Take out a booking that is over; what it drew is no longer of use to plan with."""
         self._count(booking, -1)
-        del self.bookings[booking.reservation]
+        self._take_out(booking)
         self.books[booking.connector.id].forget(booking.departure)
+
+    def _take_out(self, booking: Booking) -> None:
+        del self.bookings[booking.reservation]
+        others = self._by_vehicle[booking.vehicle]
+        others.remove(booking)
+        if not others:
+            del self._by_vehicle[booking.vehicle]
 
     def _count(self, booking: Booking, sign: int) -> None:
         if self.is_limited:

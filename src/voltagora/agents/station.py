@@ -212,6 +212,8 @@ class StationAgent(Agent):
             )
         if not self.sessions.books[connector.id].is_free(offer.arrival, offer.departure):
             return refuse(ReservationOutcome, request, self.id, Refusal.SLOT_TAKEN)
+        if self.sessions.holds_any(offer.vehicle, offer.arrival, offer.departure):
+            return refuse(ReservationOutcome, request, self.id, Refusal.SLOT_TAKEN, "recommendation.vehicle")
         prices = self.market.prices_between(offer.arrival, offer.departure)
         if prices is None:
             return refuse(ReservationOutcome, request, self.id, Refusal.NO_PRICES)

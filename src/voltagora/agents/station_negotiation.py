@@ -268,10 +268,10 @@ class StationNegotiator:
         )
 
     def _is_free(self, booking: Booking, preferences: Preferences) -> bool:
-        book = self.station.sessions.books[booking.connector.id]
-        return all(
-            name == booking.reservation or end <= preferences.arrival or start >= preferences.departure
-            for start, end, name in book.entries()
+        sessions, start, end = self.station.sessions, preferences.arrival, preferences.departure
+        return not sessions.holds_any(booking.vehicle, start, end, without=booking) and all(
+            name == booking.reservation or until <= start or since >= end
+            for since, until, name in sessions.books[booking.connector.id].entries()
         )
 
     def _prices(self, booking: Booking, start: int, end: int) -> Prices | None:
