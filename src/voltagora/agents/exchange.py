@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from voltagora.agents.agent import Address, Agent, Answer, Ask, Conversation, Memo
+from voltagora.agents.agent import Address, Agent, Ask, Conversation, Memo
 from voltagora.agents.market import Market
 from voltagora.domain.records import RecordSink
 from voltagora.protocols.catalogue import PROTOCOLS
@@ -148,7 +148,13 @@ class Exchange:
                     self._take_reply(receiver, message)
             elif self._answers is None or not self._is_repeat(agent, flight):
                 self._agent = agent
-                self._take_answer(agent, flight, handler(agent, self, message, *flight.address))
+                answer = handler(agent, self, message, *flight.address)
+                if isinstance(answer, Reply):
+                    self._answer(agent, flight, answer)
+                elif answer is not None:
+                    self._drive(agent, answer, None, flight)
+                elif self._answers is not None:
+                    self._await_repeat(agent, flight)
 
     def settle_instant(self) -> None:
         """Set a deadline for every request of this instant that no reply has met within it."""
@@ -205,15 +211,6 @@ class Exchange:
         self._agent = agent
         agent.wake(self, memo)
 
-    def _take_answer(self, agent: Agent, origin: Flight, answer: Answer) -> None:
-        if isinstance(answer, Reply):
-            self._answer(agent, origin, answer)
-        elif answer is not None:
-            self._drive(agent, answer, None, origin)
-        elif self._answers is not None and isinstance(origin.message, Request):
-            # Not answered now does not mean never: a repeat asks again.
-            self._answers.pop((agent.id, origin.sender.id, origin.message.msg_id), None)
-
     def _drive(
         self,
         agent: Agent,
@@ -251,6 +248,11 @@ class Exchange:
             self._answers[agent.id, origin.sender.id, reply.in_reply_to] = flight
         self.answered[type(request)] += 1
         self.sent.append(flight)
+
+    def _await_repeat(self, agent: Agent, flight: Flight) -> None:
+        """Keep in mind that a request is not answered: that does not mean never, and a repeat asks again."""
+        if self._answers is not None and isinstance(flight.message, Request):
+            self._answers.pop((agent.id, flight.sender.id, flight.message.msg_id), None)
 
     def _is_repeat(self, agent: Agent, flight: Flight) -> bool:
         """Tell whether an agent had this request before; if it has answered, send that answer again."""

@@ -99,7 +99,7 @@ class StationAgent(Agent):
         self._profile = OwnProfile(self.calendar) if rules.reports_confidence else None
         # By reservation, for ever, each with the recommendation that it answers.
         self._answers: dict[str, tuple[Recommendation, ReservationOutcome]] = {}
-        self._deciding: set[Recommendation] = set()
+        self._deciding: list[Recommendation] = []  # few at any time
         self._released: set[tuple[str, str]] = set()  # cancelled before they came: reservation, vehicle
 
     def start(self, turn: Turn) -> None:
@@ -167,7 +167,7 @@ class StationAgent(Agent):
 
     def _reserve(self, turn: Turn, request: ReserveChargingSlot) -> Conversation[ReservationOutcome]:
         offer = request.recommendation
-        self._deciding.add(offer)
+        self._deciding.append(offer)
         try:
             question = AuthenticateRecommendation(msg_id=self.next_id(), recommendation=offer)
             replies = yield (question, self._address, (offer.recommender,))
@@ -184,7 +184,7 @@ class StationAgent(Agent):
             self._answers[offer.id] = (offer, outcome)
             return outcome
         finally:
-            self._deciding.discard(offer)
+            self._deciding.remove(offer)
 
     def _ask_prices(self, turn: Turn, start: int, end: int) -> Conversation[None]:
         """CP7: ask for the days of a stay whose prices no broadcast has brought."""
@@ -451,9 +451,14 @@ class StationAgent(Agent):
 def _wrong_field(request: ReserveChargingSlot, now: int) -> str | None:
     """Name the field in which a request contradicts its recommendation or itself."""
     offer, preferences, battery = request.recommendation, request.preferences, request.battery
-    for field in ("arrival", "departure", "energy_kwh", "connector_type"):
-        if getattr(preferences, field) != getattr(offer, field):
-            return f"preferences.{field}"
+    if preferences.arrival != offer.arrival:
+        return "preferences.arrival"
+    if preferences.departure != offer.departure:
+        return "preferences.departure"
+    if preferences.energy_kwh != offer.energy_kwh:
+        return "preferences.energy_kwh"
+    if preferences.connector_type != offer.connector_type:
+        return "preferences.connector_type"
     if offer.departure > now + FARTHEST_AHEAD_SECONDS:
         return "recommendation.departure"
     if preferences.power_kw > offer.power_kw:

@@ -198,18 +198,20 @@ class VehicleAgent(Agent):
             if reply is None or not reply.recommendations:
                 self._refused(turn, number, "CP1", responder, reply)
             else:
-                # A recommender may offer what was not asked for; that is no offer.
-                offers += [offer for offer in reply.recommendations if self._is_sound(offer, preferences)]
+                offers += self._sound(reply.recommendations, preferences)
         return offers
 
-    def _is_sound(self, offer: Recommendation, preferences: Preferences) -> bool:
-        return (
-            offer.vehicle == self.id
+    def _sound(self, offers: tuple[Recommendation, ...], preferences: Preferences) -> list[Recommendation]:
+        """Leave out what was not asked for, or not offered to this vehicle; that is no offer."""
+        return [
+            offer
+            for offer in offers
+            if offer.vehicle == self.id
             and offer.arrival == preferences.arrival
             and offer.departure == preferences.departure
             and offer.energy_kwh == preferences.energy_kwh
             and offer.connector_type == preferences.connector_type
-        )
+        ]
 
     def _in_order(
         self, turn: Turn, offers: list[Recommendation], preferences: Preferences, battery: Battery
@@ -257,13 +259,13 @@ class VehicleAgent(Agent):
 
     def _holds_any(self, number: int, start: int, end: int) -> bool:
         """Tell whether any moment of a stay is booked, or being booked, for another need than this one."""
-        return any(
-            held.preferences.arrival < end and start < held.preferences.departure and held.need != number
-            for held in self.held.values()
-        ) or any(
-            begin < end and start < until and other != number
-            for other, (begin, until) in self._claims.items()
-        )
+        for held in self.held.values():
+            if held.preferences.arrival < end and start < held.preferences.departure and held.need != number:
+                return True
+        for other, (begin, until) in self._claims.items():
+            if begin < end and start < until and other != number:
+                return True
+        return False
 
     def _forget_past(self, now: int) -> None:
         for name in [name for name, held in self.held.items() if held.preferences.departure <= now]:

@@ -27,4 +27,4 @@ class Random(ChoiceStrategy, frozen=True, kw_only=True):
         draws: Sequence[float],
     ) -> list[int]:
         """See `ChoiceStrategy.order`."""
-        return sorted(range(len(offers)), key=lambda place: draws[place])
+        return sorted(range(len(offers)), key=draws.__getitem__)

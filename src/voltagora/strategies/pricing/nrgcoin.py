@@ -46,8 +46,7 @@ class Nrgcoin(PricingStrategy, frozen=True, kw_only=True):
     def price(self, day: PricingDay) -> tuple[Floats, Floats]:
         """See `PricingStrategy.price`."""
         check_shapes(day)
-        shape = day.supply_kwh.shape
-        buy, sell = np.empty(shape), np.empty(shape)
+        buy, sell = np.empty((2, *day.supply_kwh.shape))
         compiled(nrgcoin_prices, NRGCOIN_SIGNATURE)(
             day.supply_kwh.ravel(),
             day.demand_kwh.ravel(),
