@@ -189,6 +189,16 @@ def test_an_exactly_once_message_is_not_taken_twice_after_a_crash(tmp_path: Path
     assert stage.kept("ear").payloads == [b"once"]
 
 
+def test_an_exactly_once_message_is_not_sent_before_its_identifier_is_saved(tmp_path: Path) -> None:
+    stage = Durable(tmp_path)
+    ear = stage.kept("ear")
+    stage.subscribe(ear, ("a", 2))
+    stage.broker.publish("a", b"x", qos=2)
+    assert ear.take() == []
+    stage.commit()
+    assert ear.payloads == [b"x"]
+
+
 def test_wills_of_whoever_was_there_are_published_after_a_crash(tmp_path: Path) -> None:
     stage = Durable(tmp_path)
     ear = stage.kept("ear")

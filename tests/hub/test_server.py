@@ -298,8 +298,8 @@ def test_a_fault_is_logged_once_per_client_and_minute(caplog: pytest.LogCaptureF
     now = [0.0]
     log = FaultLog(lambda: now[0])
     with caplog.at_level(logging.INFO, "voltagora.hub"):
-        for _ in range(5):
-            log("fault", what="bad", user="u", client="c\nforged line")
+        for number in range(5):
+            log("fault", what="bad", detail=number, user="u", client="c\nforged line")
         log("fault", what="bad", user="u", client="other")
         now[0] = 61.0
         log("fault", what="bad", user="u", client="c\nforged line")

@@ -330,7 +330,7 @@ class Broker:
         try:
             self._take(publication)
         except Refused as error:
-            self.fault(session, f"will refused: {error}")
+            self.fault(session, "will refused", detail=str(error))
 
     # What the owner calls.
 
@@ -356,12 +356,12 @@ class Broker:
             for connection in dirty:
                 connection.flush()
 
-    def fault(self, who: Connection | Session, what: str) -> None:
-        """Report a fault with the client it is about."""
+    def fault(self, who: Connection | Session, what: str, detail: str | None = None) -> None:
+        """Report a fault with the client it is about; `what` is one of a few, `detail` is not."""
         session = who if isinstance(who, Session) else who.session
         address = who.address if isinstance(who, Connection) else None
         user, client = (session.user, session.client) if session is not None else (None, None)
-        self.report("fault", what=what, user=user, client=client, address=address)
+        self.report("fault", what=what, detail=detail, user=user, client=client, address=address)
 
     def close(self) -> None:
         """Part from every client; wills and sessions stay for the next start of a hub that stores."""

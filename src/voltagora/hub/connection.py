@@ -298,7 +298,7 @@ class Connection:
 
     def fail(self, error: PacketError) -> None:
         """End the connection for what the client sent."""
-        self.broker.fault(self, f"{error.what} ({error.reason.words})")
+        self.broker.fault(self, error.reason.words, detail=error.what)
         if self.handshake is not None and self.version:
             self.handshake.refuse(error.reason)
         else:

@@ -253,7 +253,7 @@ class Conversation:
                 if error.reason is Reason.PROTOCOL_ERROR:
                     raise
                 self._broker.counters.refused[f"subscribe: {error.reason.words}"] += 1
-                self._broker.fault(session, f"subscribe refused: {error.what}")
+                self._broker.fault(session, "subscribe refused", detail=error.what)
                 codes.append(int(error.reason))
                 continue
             new, saved = self._broker.subscribe(session, subscription)

@@ -43,6 +43,8 @@ class Handshake:
             raise
         self._connection.version = wanted.version
         self._check(wanted)
+        # CONNECT came in time; hashing passwords of many at once may take longer.
+        self._timer.cancel()
         self.deciding = True
         login = Login(wanted.user, wanted.password, wanted.client, self._connection.address)
         self._connection.broker.authenticate(login, lambda user: self.decided(wanted, user))

@@ -132,7 +132,11 @@ class Hub:
         assert self._loop is not None
         host, port = host_and_port(name, text)
         try:
-            server = await self._loop.create_server(make, host, port, ssl=tls, backlog=BACKLOG)
+            # Who is slow to agree on TLS has no more time than who is slow to say CONNECT.
+            patience = self.options.limits.connect_seconds if tls is not None else None
+            server = await self._loop.create_server(
+                make, host, port, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=patience
+            )
         except OSError as error:
             raise SetupError(
                 name, text, f"an address that can be opened ({error.strerror or error})"

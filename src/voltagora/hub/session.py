@@ -162,9 +162,14 @@ class Session:
             ticket = self.broker.journal.changed(self, entry)
             # A repeat of an exactly-once message is only known by its identifier, so that is saved first.
             if entry.qos == 2 and ticket > self.broker.journal.saved:
-                self.broker.when_saved(ticket, lambda: self._send_later(connection, entry))
+                self.broker.when_saved(ticket, lambda: self._send_saved(connection, entry))
                 return
         self._transmit(connection, entry)
+
+    def _send_saved(self, connection: Connection, entry: Entry) -> None:
+        """Send what is saved now; if it cannot be, its place in the window is the next one's."""
+        self._send_later(connection, entry)
+        self.pump()
 
     def _send_later(self, connection: Connection, entry: Entry) -> None:
         """Send what has its packet identifier already, if it is still wanted and lawful."""
@@ -212,7 +217,7 @@ class Session:
         entry = self.inflight.get(packet)
         if entry is not None and entry.qos == 1:
             self._settle(packet)
-            if self.queue:
+            if self.queue or self.again or self.replay:
                 self.pump()
 
     def taken(self, packet: int, reason: int) -> bool:
