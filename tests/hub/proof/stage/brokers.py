@@ -27,6 +27,7 @@ max_queued_messages 0
 max_queued_bytes 0
 max_inflight_messages 0
 sys_interval 0
+allow_duplicate_messages true
 log_type none
 connection_messages false
 persistence {persistence}
@@ -107,6 +108,12 @@ class RunningHub:
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(30)
 
+    def quiet(self) -> None:
+        """Come back when nothing waits for the disk, so that what was to follow it has been sent."""
+        if self.options.get("data") is not None:
+            while not self.call(lambda hub: hub.broker.journal.saved >= _newest(hub)):
+                time.sleep(0.0005)
+
     def close(self) -> None:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
@@ -122,6 +129,12 @@ class RunningHub:
         self._opened = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.open()
+
+
+def _newest(hub: Hub) -> int:
+    journal: Any = hub.broker.journal
+    newest: int = journal._ticket
+    return newest
 
 
 @contextmanager
@@ -169,3 +182,6 @@ class Mosquitto:
     def restart(self) -> None:
         self.close()
         self.open()
+
+    def quiet(self) -> None:
+        """It keeps nothing that anything waits for."""

@@ -8,13 +8,14 @@ gives. Those are smoothed out by `normal`, one rule for each page in docs/decisi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from hypothesis import strategies as st
 from raw_client import V3, V5, Closed, Message, RawClient, Will, Wish, publish_packet
 
 CLIENTS = 3
+SUBSCRIPTION_IDENTIFIER = 0x0B
 FOR_LONG = 1000
 KNOWN_GONE = 3
 """Round trips of a bystander after a line was cut: by then any broker has noticed."""
@@ -24,6 +25,8 @@ class Broker(Protocol):
     port: int
 
     def restart(self) -> None: ...
+
+    def quiet(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class PublishTwice(Step):
 
 @dataclass(frozen=True)
 class Mute(Step):
-    """Acknowledge nothing until the next connection."""
+    """Take in nothing that comes until the next connection, as if the line were dead."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ class Run:
             RawClient(broker.port, f"client{number}", version=version)
             for number, version in enumerate(program.versions)
         ]
-        self._expiry = [0] * len(self.clients)
+        self._with_will: set[RawClient] = set()
+        self._keeping: set[RawClient] = set()
 
     def account(self) -> Account:
         self._bystander.connect()
@@ -133,15 +137,19 @@ class Run:
             answer = self._do(step, client)
         except Closed as closed:
             answer = f"closed {closed.reason}"
-        for _ in range(KNOWN_GONE):
-            self._bystander.ping()
+        self._wait()
         self._settle()
         seen = {each.client: each.take() for each in self.clients}
         return {"step": step, "answer": answer, "seen": seen}
 
+    def _wait(self) -> None:
+        for _ in range(KNOWN_GONE):
+            self._bystander.ping()
+
     def _settle(self) -> None:
         while True:
             before = [each.answers for each in self.clients]
+            self._broker.quiet()
             for each in self.clients:
                 if each.connected:
                     try:
@@ -172,16 +180,23 @@ class Run:
                 client.mute = True
             case Publish():
                 return self._publish(step, client)
-            case PublishTwice():
+            case PublishTwice() if client in self._keeping:  # Decision 0151: else it is in doubt.
                 return self._publish_twice(step, client)
         return None
 
     def _connect(self, step: Connect, client: RawClient) -> Any:
         client.mute = False
-        if client.connected:
+        if client.connected and client in self._with_will:
+            client.drop()  # Decision 0150: a will on take-over.
+            self._wait()
+        elif client.connected:
             self._leave_behind(client)
+        keeps = step.expiry > 0 if client.version == V5 else not step.clean
+        (self._keeping.add if keeps else self._keeping.discard)(client)
+        (self._with_will.discard if step.will is None else self._with_will.add)(client)
+        will = None if step.will is None else replace(step.will, payload=b"will" + self._payload())
         found = client.connect(
-            clean=step.clean, expiry=step.expiry, will=step.will, receive_maximum=step.receive_maximum
+            clean=step.clean, expiry=step.expiry, will=will, receive_maximum=step.receive_maximum
         )
         return found.present, found.code
 
@@ -217,9 +232,9 @@ class Run:
         client.send(publish_packet(step.topic, payload, **once))
         client.expect(4 if step.qos == 1 else 5, number)
         client.drop()
-        for _ in range(KNOWN_GONE):
-            self._bystander.ping()
+        self._wait()
         client.mute = False
+        self._with_will.discard(client)
         found = client.connect(clean=False, expiry=FOR_LONG)
         if found.present:
             client.send(publish_packet(step.topic, payload, dup=True, **once))
@@ -243,19 +258,37 @@ def normal(account: Account, program: Program) -> list[Any]:
 
 
 def _answer(step: Step, answer: Any) -> Any:
-    """0x10, "no matching subscribers", may be told or not (3.4.2.1)."""
-    if isinstance(step, Publish) and isinstance(answer, list):
-        return [0 if each == 0x10 else each for each in answer]
+    """Reasons that may be told or not: 0x10 "no matching subscribers", 0x11 "no subscription existed"."""
+    if isinstance(step, Publish | Unsubscribe) and isinstance(answer, list):
+        return [0 if each in (0x10, 0x11) else each for each in answer]
     return answer
 
 
 def _messages(seen: Sequence[Message]) -> list[Any]:
-    return [(each.topic, each.payload, each.qos, each.retain) for each in seen]
+    """Make copies one (3.3.4 leaves open how many there are), at the highest quality of service."""
+    found: dict[tuple[str, bytes], tuple[int, bool, list[int]]] = {}
+    for each in seen:
+        quality, retain, numbers = found.get((each.topic, each.payload), (0, False, []))
+        numbers = sorted({*numbers, *each.all_of(SUBSCRIPTION_IDENTIFIER)})
+        found[each.topic, each.payload] = max(quality, each.qos), retain or each.retain, numbers
+    return sorted(found.items())
+
+
+def in_order(account: Account) -> None:
+    """Check what the standard says of every topic and quality of service by itself (4.6)."""
+    for step in account:
+        for who_saw, seen in step["seen"].items():
+            last: dict[tuple[str, int], int] = {}
+            for each in seen:
+                if each.retain or each.dup or not each.payload.isdigit():
+                    continue
+                number, line = int(each.payload), (each.topic, each.qos)
+                assert number >= last.get(line, 0), (step["step"], who_saw, seen)
+                last[line] = number
 
 
 # Writing programs.
 
-LEVELS = ("a", "b")
 TOPICS = ("a", "b", "a/b", "a/a", "a/b/a", "/a", "a/", "$x/a")
 FILTERS = (*TOPICS, "#", "+", "a/#", "+/b", "a/+", "+/+", "/#", "/+", "+/#", "a/+/a", "$x/#", "$x/+", "a/b/#")
 
@@ -278,7 +311,19 @@ def wishes(version: int) -> st.SearchStrategy[Wish]:
 def steps(draw: st.DrawFn, versions: tuple[int, ...], *, restarts: bool) -> Step:
     number = draw(who)
     version = versions[number]
-    kinds = ["connect", "drop", "leave", "subscribe", "subscribe", "unsubscribe", "publish", "publish", "publish", "twice", "mute"]
+    kinds = [
+        "connect",
+        "drop",
+        "leave",
+        "subscribe",
+        "subscribe",
+        "unsubscribe",
+        "publish",
+        "publish",
+        "publish",
+        "twice",
+        "mute",
+    ]
     kind = draw(st.sampled_from([*kinds, *(["restart"] if restarts else [])]))
     if kind == "connect":
         window = draw(st.sampled_from([None, None, 1, 2])) if version == V5 else None

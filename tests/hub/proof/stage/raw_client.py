@@ -173,7 +173,7 @@ def subscribe_packet(
 
 
 class RawClient:
-    """One client with its memory; `mute` keeps it from acknowledging what it receives."""
+    """One client with its memory; while `mute`, what comes is lost on it."""
 
     def __init__(
         self,
@@ -403,9 +403,9 @@ class RawClient:
         if kind == PUBLISH:
             self._take_message(first, body)
         elif kind == PUBREL:
-            number = struct.unpack(">H", body[:2])[0]
-            self.received.discard(number)
             if not self.mute:
+                number = struct.unpack(">H", body[:2])[0]
+                self.received.discard(number)
                 self._reply(0x70, number)
         elif kind == DISCONNECT:
             self.drop()
@@ -416,11 +416,13 @@ class RawClient:
     def _take_message(self, first: int, body: bytes) -> None:
         message = parse_publish(first, body, self.version)
         number = message.packet
+        if self.mute:
+            return
         if message.qos != 2 or number not in self.received:
             self.messages.append(message)
         if message.qos == 2:
             self.received.add(number)
-        if message.qos and not self.mute:
+        if message.qos:
             self._reply(0x40 if message.qos == 1 else 0x50, number)
 
     def _reply(self, first: int, number: int) -> None:

@@ -1,0 +1,71 @@
+"""What the proofs found wrong in the hub once, each as the smallest program that shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from brokers import running_hub
+from raw_client import PUBREC, V3, RawClient, Will, Wish, publish_packet
+
+MAXIMUM_PACKET_SIZE = 0x27
+
+Make = Callable[..., RawClient]
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_retained_messages_beyond_the_window_follow_as_it_empties(client: Make, qos: int) -> None:
+    one = client("one")
+    one.connect(receive_maximum=1)
+    for number in range(5):
+        one.publish(f"a/{number}", b"kept", qos, retain=True)
+    one.subscribe(Wish("a/#", qos))
+    one.settle()
+    assert sorted(each.topic for each in one.take()) == [f"a/{number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+def test_what_was_in_flight_follows_through_a_window_that_is_smaller_now(client: Make, qos: int) -> None:
+    one, other = client("one"), client("other")
+    one.connect(clean=False, expiry=100)
+    one.subscribe(Wish("a", qos))
+    other.connect()
+    one.mute = True
+    for number in range(5):
+        other.publish("a", b"%d" % number, qos)
+    one.ping()
+    one.drop()
+    one.mute = False
+    one.connect(clean=False, expiry=100, receive_maximum=1)
+    one.settle()
+    assert [each.payload for each in one.take()] == [b"0", b"1", b"2", b"3", b"4"]
+
+
+def test_a_will_is_published_when_its_session_is_taken_over(client: Make) -> None:
+    """3.1.1, MQTT-3.1.2-8: deleted on DISCONNECT only, and the old line ends without."""
+    watcher, old, new = client("watcher"), client("one", version=V3), client("one", version=V3)
+    watcher.connect()
+    watcher.subscribe(Wish("will"))
+    old.connect(clean=False, will=Will("will", b"gone"))
+    new.connect(clean=False)
+    watcher.settle()
+    assert [each.payload for each in watcher.take()] == [b"gone"]
+
+
+def test_a_message_too_large_for_the_client_holds_up_nobody_behind_it(tmp_path: Path) -> None:
+    with running_hub(data=tmp_path) as hub:
+        one, other = RawClient(hub.port, "one"), RawClient(hub.port, "other")
+        one.connect(clean=False, expiry=100, receive_maximum=1, given=[(MAXIMUM_PACKET_SIZE, 200)])
+        one.subscribe(Wish("a", 2))
+        other.connect()
+        other.send(
+            publish_packet("a", bytes(500), qos=2, identifier=1)
+            + publish_packet("a", b"small", qos=2, identifier=2)
+        )
+        other.expect(PUBREC, 2)
+        hub.quiet()
+        one.settle()
+        assert [each.payload for each in one.take()] == [b"small"]
+        one.drop()
+        other.drop()
