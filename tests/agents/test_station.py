@@ -260,7 +260,6 @@ def test_another_stations_recommendation_is_refused_unread() -> None:
         ({"departure": at(11)}, "preferences.departure"),
         ({"energy_kwh": 6.0}, "preferences.energy_kwh"),
         ({"connector_type": "3 phase-DC"}, "preferences.connector_type"),
-        ({"power_kw": 11.0}, "preferences.power_kw"),
         ({"desired_soc": 0.9}, "preferences.desired_soc"),
         ({"desired_soc": 0.6761}, "preferences.desired_soc"),
     ],
@@ -275,9 +274,16 @@ def test_a_request_that_contradicts_its_recommendation_names_the_field(
     assert (outcome.reason, outcome.field) == (Refusal.INVALID_REQUEST, field)
 
 
-def test_a_desired_soc_within_a_thousandth_is_taken() -> None:
+@pytest.mark.parametrize("desired_soc", [0.674, 0.6759, 0.676])  # 0.5 and 7 of 40 kWh make 0.675
+def test_a_desired_soc_within_a_thousandth_is_taken(desired_soc: float) -> None:
     stage = a_station()
-    assert book(stage, wanted={"desired_soc": 0.5 + 7.0 / 40.0 + 0.0009}).accepted
+    assert book(stage, wanted={"desired_soc": desired_soc}).accepted
+
+
+def test_more_power_than_the_connector_has_is_asked_for_in_vain_but_may_be() -> None:
+    stage = a_station()
+    outcome = book(stage, 8, 10, 14.0, wanted={"power_kw": 11.0}, battery=a_battery(max_charge_kw=11.0))
+    assert outcome.schedule.values.tolist() == [7.4, 6.6]
 
 
 def test_a_stay_that_no_calendar_reaches_is_refused_unasked() -> None:

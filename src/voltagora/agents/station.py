@@ -461,11 +461,9 @@ def _wrong_field(request: ReserveChargingSlot, now: int) -> str | None:
         return "preferences.connector_type"
     if offer.departure > now + FARTHEST_AHEAD_SECONDS:
         return "recommendation.departure"
-    if preferences.power_kw > offer.power_kw:
-        return "preferences.power_kw"
     desired = preferences.desired_soc
     if not isinstance(desired, UnsetType):
         reached = battery.soc + preferences.energy_kwh / battery.capacity_kwh
-        if abs(desired - reached) > SOC_TOLERANCE:
+        if abs(desired - reached) > SOC_TOLERANCE + 1e-12:  # less is the noise of the sum
             return "preferences.desired_soc"
     return None
