@@ -6,84 +6,22 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from hub_durable import Durable, kinds
 from hub_stage import (
     SESSION_EXPIRY,
     V3,
     V5,
     WILL_DELAY,
-    Packet,
     Peer,
-    Stage,
     connect,
     packet,
-    properties,
     text,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from voltagora.hub.clock import Clock
 from voltagora.hub.errors import StoreError
 from voltagora.hub.store.database import open_database
-from voltagora.hub.store.journal import StoredJournal
-from voltagora.hub.store.restore import restore
 
 BOTH = pytest.mark.parametrize("version", [V3, V5])
-
-
-class Durable(Stage):
-    """A stage whose journal is written when the test says so."""
-
-    def __init__(self, folder: Path, now: float = 1_000.0, **options: object) -> None:
-        self.folder = folder
-        self.journal = StoredJournal(Clock(lambda: self.now, lambda: 1_600_000_000.0 + self.now))
-        super().__init__(journal=self.journal, **options)
-        self.now = now
-        self.database = open_database(folder, full=False)
-        restore(self.broker, self.journal, self.database)
-        self.commit()
-
-    def commit(self) -> None:
-        while (taken := self.journal.take_batch()) is not None:
-            taken[1].write(self.database)
-            self.journal.saved = taken[0]
-            self.broker.saved()
-
-    def crash(self, later: float = 0.0) -> Durable:
-        """Lose what was not committed, and start again."""
-        self.database.close()
-        return Durable(self.folder, self.now + later)
-
-    def kept(self, client: str, version: int = V5, expiry: int = 3600, **options: object) -> Peer:
-        if version == V5:
-            options["given"] = {SESSION_EXPIRY: expiry}
-        peer = Peer(self, version)
-        peer.connection.receive(_connect(client, version, options))
-        self.commit()
-        assert peer.take("connack")[0].code == 0
-        return peer
-
-    def subscribe(self, peer: Peer, *filters: str | tuple[str, int]) -> None:
-        body = b"\0\1" + (properties(None) if peer.version == V5 else b"")
-        for each in filters:
-            name, options = each if isinstance(each, tuple) else (each, 2)
-            body += text(name) + bytes((options,))
-        peer.connection.receive(packet(0x82, body))
-        assert peer.take("suback") == []
-        self.commit()
-        assert len(peer.take("suback")) == 1
-
-    def rows(self, table: str) -> int:
-        number: int = self.database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-        return number
-
-
-def _connect(client: str, version: int, options: dict[str, object]) -> bytes:
-    return connect(client, version=version, clean=False, **options)  # type: ignore[arg-type]
-
-
-def kinds(packets: list[Packet]) -> list[str]:
-    return [each.kind for each in packets]
 
 
 @BOTH
@@ -116,7 +54,7 @@ def test_connack_of_a_kept_session_comes_first_and_after_the_commit(tmp_path: Pa
     stage.broker.put_out("operator")
     stage.broker.publish("a", b"1", qos=1)
     ear = Peer(stage)
-    ear.connection.receive(_connect("ear", V5, {"given": {SESSION_EXPIRY: 60}}) + b"\xc0\0")
+    ear.connection.receive(connect("ear", clean=False, given={SESSION_EXPIRY: 60}) + b"\xc0\0")
     stage.broker.publish("a", b"2", qos=1)
     assert ear.take() == []
     stage.commit()
@@ -318,108 +256,3 @@ def test_a_file_of_another_version_or_none_at_all_is_refused(tmp_path: Path) -> 
     database.close()
     with pytest.raises(StoreError, match="another version"):
         open_database(tmp_path, full=False)
-
-
-# Any order of publishing, answering, committing, losing the line and crashing.
-
-steps = st.lists(
-    st.sampled_from(
-        ["publish1", "publish2", "mouth answers", "ear answers", "commit", "cut ear", "cut mouth", "crash"]
-    ),
-    max_size=60,
-)
-
-
-class Exchange:
-    """A publisher that repeats until it is answered, a subscriber that keeps the protocol's promise."""
-
-    def __init__(self, stage: Durable) -> None:
-        self.stage = stage
-        self.unanswered: dict[int, tuple[bytes, int, bool]] = {}
-        self.answered: dict[bytes, int] = {}
-        self.got: list[bytes] = []
-        self.known: set[int] = set()
-        self.count = 0
-        self.mouth = stage.kept("mouth")
-        self.ear = stage.kept("ear")
-        stage.subscribe(self.ear, "a")
-        self.to_answer: list[Packet] = []
-
-    def publish(self, qos: int) -> None:
-        self.count += 1
-        payload = str(self.count).encode()
-        number = next(each for each in range(1, 100) if each not in self.unanswered)
-        self.unanswered[number] = (payload, qos, False)
-        self.mouth.publish("a", payload, qos, number=number)
-
-    def mouth_answers(self) -> None:
-        for each in self.mouth.take():
-            if each.kind == "pubrec" and each.packet in self.unanswered:
-                payload, qos, _ = self.unanswered[each.packet]
-                self.unanswered[each.packet] = (payload, qos, True)
-                self.mouth.connection.receive(b"\x62\x02" + each.packet.to_bytes(2, "big"))
-            elif each.kind in ("puback", "pubcomp") and each.packet in self.unanswered:
-                payload, qos, _ = self.unanswered.pop(each.packet)
-                self.answered[payload] = qos
-
-    def ear_answers(self) -> None:
-        for each in self.ear.take():
-            number = each.packet.to_bytes(2, "big")
-            if each.kind == "publish" and each.qos == 2:
-                if each.packet not in self.known:
-                    self.known.add(each.packet)
-                    self.got.append(each.payload)
-                self.ear.connection.receive(b"\x50\x02" + number)
-            elif each.kind == "publish":
-                self.got.append(each.payload)
-                self.ear.connection.receive(b"\x40\x02" + number)
-            elif each.kind == "pubrel":
-                self.known.discard(each.packet)
-                self.ear.connection.receive(b"\x70\x02" + number)
-
-    def back(self, who: str) -> None:
-        if who == "ear":
-            self.ear = self.stage.kept("ear")
-            return
-        self.mouth = self.stage.kept("mouth")
-        for number, (payload, qos, released) in list(self.unanswered.items()):
-            if released:
-                self.mouth.connection.receive(b"\x62\x02" + number.to_bytes(2, "big"))
-            else:
-                self.mouth.publish("a", payload, qos, number=number, again=True)
-
-    def do(self, step: str) -> None:
-        if step.startswith("publish"):
-            self.publish(int(step[-1]))
-        elif step == "mouth answers":
-            self.mouth_answers()
-        elif step == "ear answers":
-            self.ear_answers()
-        elif step == "commit":
-            self.stage.commit()
-        elif step == "crash":
-            self.stage = self.stage.crash()
-            self.back("ear")
-            self.back("mouth")
-        else:
-            getattr(self, step[4:]).cut()
-            self.back(step[4:])
-
-
-@settings(max_examples=150, deadline=None)
-@given(steps)
-def test_no_acknowledged_message_is_lost_and_none_of_exactly_once_doubled(
-    tmp_path_factory: pytest.TempPathFactory, program: list[str]
-) -> None:
-    exchange = Exchange(Durable(tmp_path_factory.mktemp("hub")))
-    for step in program:
-        exchange.do(step)
-    for _ in range(8):
-        for step in ("commit", "mouth answers", "ear answers", "commit"):
-            exchange.do(step)
-
-    assert exchange.unanswered == {}
-    assert set(exchange.got) == set(exchange.answered) == {str(n + 1).encode() for n in range(exchange.count)}
-    doubled = {payload for payload in exchange.got if exchange.got.count(payload) > 1}
-    assert all(exchange.answered[payload] == 1 for payload in doubled)
-    exchange.stage.database.close()

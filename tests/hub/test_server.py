@@ -10,62 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hub_line import ALICE, Line, run, subscribe, users_file
 from hub_stage import V3, V5, connect, decode, packet, publish, text
-from hypothesis import given
-from hypothesis import strategies as st
 
 import voltagora
-from voltagora.hub import passwords
 from voltagora.hub.errors import HubError, SetupError, StoreError
 from voltagora.hub.faults import FaultLog
 from voltagora.hub.limits import Limits
-from voltagora.hub.logins import Backoff
 from voltagora.hub.options import Options, host_and_port, is_loopback
-from voltagora.hub.rights import Login
 from voltagora.hub.server import Hub
-from voltagora.hub.users import Users, parse_users
-
-SECONDS = 10
-
-
-def run(what: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(what, SECONDS))
-
-
-class Line:
-    """A raw client of the loop."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, version: int) -> None:
-        self.reader, self.writer, self.version, self.rest = reader, writer, version, b""
-        self.heard: list[Any] = []
-
-    @classmethod
-    async def open(cls, port: int, version: int = V5, **options: Any) -> Line:
-        line = cls(*await asyncio.open_connection("127.0.0.1", port), version)
-        if options.pop("greet", True):
-            line.writer.write(connect(version=version, **options))
-        return line
-
-    async def next(self, kind: str | None = None) -> Any:
-        """Wait for a packet; None when the line ends."""
-        while True:
-            for each in list(self.heard):
-                self.heard.remove(each)
-                if kind in (None, each.kind):
-                    return each
-            data = await self.reader.read(65_536)
-            if not data:
-                return None
-            found, self.rest = decode(self.rest + data, self.version)
-            self.heard += found
-
-    def close(self) -> None:
-        self.writer.close()
-
-
-def subscribe(topic: str, qos: int = 1) -> bytes:
-    return packet(0x82, b"\0\1\0" + text(topic) + bytes((qos,)))
-
 
 # Opening and closing.
 
@@ -159,136 +112,6 @@ def test_options_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
         Options(tls_cert=tmp_path / "x", tls_key=tmp_path / "y").tls()
     with pytest.raises(TypeError):
         Options(mqqt="127.0.0.1:1")  # type: ignore[call-arg]
-
-
-# Users.
-
-
-def users_file(folder: Path, *lines: str, password: str = "right") -> Path:
-    path = folder / "users.toml"
-    stored = passwords.hash_password(password, bytes(16))
-    path.write_text(
-        "\n".join(line.replace("HASH", f'password = "{stored}"') for line in lines), encoding="utf-8"
-    )
-    return path
-
-
-ALICE = ("[users.alice]", "HASH", 'publish = ["a/#"]', 'subscribe = ["a/#"]')
-BOB = ("[users.bob]", "HASH", 'publish = ["#"]', 'subscribe = ["#"]', 'deny = ["a/secret"]')
-
-
-def login(user: str | None, password: bytes | None) -> Login:
-    return Login(user, password, "c", "here")
-
-
-def test_passwords_are_hashed_and_compared(tmp_path: Path) -> None:
-    users = Users(users_file(tmp_path, *ALICE))
-    for _ in range(2):
-        assert users.may_connect(login("alice", b"right")) == "alice"
-        assert users.may_connect(login("alice", b"wrong")) is None
-        assert users.may_connect(login("bob", b"right")) is None
-        assert users.may_connect(login(None, None)) is None
-    assert "right" not in repr(login("alice", b"right"))
-    assert passwords.hash_password("x") != passwords.hash_password("x")
-
-
-@pytest.mark.parametrize(
-    ("lines", "field"),
-    [
-        (["[user.alice]"], "user"),
-        (["[users.alice]", "publish = []"], "users.alice.password"),
-        (["[users.alice]", 'password = "secret"'], "users.alice.password"),
-        (["[users.alice]", "HASH", 'publish = "a"'], "users.alice.publish"),
-        (["[users.alice]", "HASH", 'publish = ["a", "a#"]'], r"users.alice.publish\[1\]"),
-        (["[users.alice]", "HASH", 'subscribe = ["$share/g/a"]'], r"users.alice.subscribe\[0\]"),
-        (["[users.alice]", "HASH", "pubish = []"], "users.alice.pubish"),
-        (["users = 1"], "users"),
-        (["[users"], "users.toml"),
-    ],
-)
-def test_a_users_file_that_is_wrong_says_where_and_shows_no_secret(
-    tmp_path: Path, lines: list[str], field: str
-) -> None:
-    with pytest.raises(SetupError, match=field) as caught:
-        Users(users_file(tmp_path, *lines))
-    assert "secret" not in str(caught.value)
-
-
-@given(st.text(max_size=60))
-def test_any_text_is_a_users_file_or_an_error_that_says_so(some: str) -> None:
-    try:
-        parse_users(some)
-    except SetupError:
-        return
-
-
-def test_the_users_file_is_read_again_and_acts_at_once(tmp_path: Path) -> None:
-    async def live() -> None:
-        path = users_file(tmp_path, *ALICE, *BOB)
-        async with Hub(mqtt="127.0.0.1:0", users=path) as hub:
-            alice = await Line.open(hub.mqtt_port, client="a", user="alice", password=b"right")
-            bob = await Line.open(hub.mqtt_port, client="b", user="bob", password=b"right")
-            alice.writer.write(subscribe("a/#"))
-            assert (await alice.next("suback")).codes == [1]
-            assert (await bob.next("connack")).code == 0
-
-            users_file(tmp_path, "nonsense")
-            hub.look_at_users()
-            hub.publish("a/x", b"1")
-            assert (await alice.next("publish")).payload == b"1"
-
-            users_file(tmp_path, "[users.alice]", "HASH", 'publish = ["b"]', 'subscribe = ["b"]')
-            hub.look_at_users()
-            hub.publish("a/x", b"2")
-            alice.writer.write(subscribe("b") + subscribe("a/#"))
-            assert [(await alice.next("suback")).codes for _ in range(2)] == [[1], [0x87]]
-            hub.publish("b", b"3")
-            assert (await alice.next("publish")).payload == b"3"
-            goodbye = await bob.next()
-            assert (goodbye.kind, goodbye.code) == ("disconnect", 0x87)
-            alice.close()
-            bob.close()
-
-    run(live())
-
-
-def test_guessing_passwords_is_slowed_and_the_answers_tell_nothing(tmp_path: Path) -> None:
-    async def live() -> list[tuple[str, int]]:
-        asked: list[Login] = []
-
-        class Counted(Users):
-            def may_connect(self, login: Login) -> str | None:
-                asked.append(login)
-                return super().may_connect(login)
-
-        async with Hub(mqtt="127.0.0.1:0", rights=Counted(users_file(tmp_path, *ALICE))) as hub:
-            answers = []
-            for user in ["alice", "nobody"] * 20:
-                line = await Line.open(hub.mqtt_port, user=user, password=b"guess")
-                answer = await line.next()
-                answers.append((answer.kind, answer.code))
-                line.close()
-            assert len(asked) < 20
-            return answers
-
-    assert set(run(live())) == {("connack", 0x86)}
-
-
-def test_the_wait_after_wrong_passwords_grows_and_ends() -> None:
-    backoff = Backoff()
-    now, waits = 0.0, []
-    for _ in range(12):
-        began = now
-        while not backoff.may_try("1.2.3.4", "alice", now):
-            now += 0.5
-        waits.append(now - began)
-        backoff.failed("1.2.3.4", "alice", now)
-    assert waits[:6] == [0.0] * 6
-    assert waits[6:] == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
-    assert backoff.may_try("5.6.7.8", "alice", now)
-    assert backoff.may_try("1.2.3.4", "bob", now)
-    backoff.succeeded("1.2.3.4", "alice")
-    assert backoff.may_try("1.2.3.4", "alice", now)
 
 
 # Logs, metrics, `$SYS`.

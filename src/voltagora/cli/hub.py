@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,66 +19,82 @@ if TYPE_CHECKING:
 hub = typer.Typer(help="Run the broker, MQTT 3.1.1 and 5.", invoke_without_command=True)
 
 
+Mqtt = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="MQTT over TCP; 127.0.0.1:1883 if no other.")
+]
+WebSocket = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="MQTT over WebSocket.")]
+TlsCert = Annotated[Path | None, typer.Option(help="Certificate (PEM): TLS on both.")]
+TlsKey = Annotated[Path | None, typer.Option(help="Key of the certificate (PEM).")]
+Users = Annotated[
+    Path | None,
+    typer.Option(help="Users and what they may do (TOML). Without it: loopback, everybody may do all."),
+]
+Data = Annotated[Path | None, typer.Option(help="Folder for what survives a kill; hub-data if left out.")]
+Memory = Annotated[bool, typer.Option("--memory", help="Keep nothing on disk.")]
+FullSync = Annotated[
+    bool, typer.Option("--full-sync", help="Wait for the disk at every commit: survives power failure.")
+]
+ServerKeepAlive = Annotated[
+    int | None, typer.Option(min=1, max=65_535, metavar="SECONDS", help="Keep alive of MQTT 5 clients.")
+]
+MaxPacket = Annotated[
+    int, typer.Option(min=1_024, max=268_435_455, metavar="BYTES", help="Largest packet taken.")
+]
+Origin = Annotated[
+    list[str] | None, typer.Option(help="Origin of web pages that may connect, besides this host's own.")
+]
+Metrics = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Metrics for Prometheus.")]
+
+
 @hub.callback()
 def hub_command(
     context: typer.Context,
-    mqtt: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="MQTT over TCP; 127.0.0.1:1883 if no other."),
-    ] = None,
-    websocket: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="MQTT over WebSocket.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate (PEM): TLS on both.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Key of the certificate (PEM).")] = None,
-    users: Annotated[
-        Path | None,
-        typer.Option(help="Users and what they may do (TOML). Without it: loopback, everybody may do all."),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option(help="Folder for what survives a kill; hub-data if left out.")
-    ] = None,
-    memory: Annotated[bool, typer.Option("--memory", help="Keep nothing on disk.")] = False,
-    full_sync: Annotated[
-        bool, typer.Option("--full-sync", help="Wait for the disk at every commit: survives power failure.")
-    ] = False,
-    server_keep_alive: Annotated[
-        int | None, typer.Option(min=1, max=65_535, metavar="SECONDS", help="Keep alive of MQTT 5 clients.")
-    ] = None,
-    max_packet: Annotated[
-        int, typer.Option(min=1_024, max=268_435_455, metavar="BYTES", help="Largest packet taken.")
-    ] = 256 * 1024,
-    origin: Annotated[
-        list[str] | None, typer.Option(help="Origin of web pages that may connect, besides this host's own.")
-    ] = None,
-    metrics: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Metrics for Prometheus.")] = None,
+    mqtt: Mqtt = None,
+    websocket: WebSocket = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    users: Users = None,
+    data: Data = None,
+    memory: Memory = False,
+    full_sync: FullSync = False,
+    server_keep_alive: ServerKeepAlive = None,
+    max_packet: MaxPacket = 256 * 1024,
+    origin: Origin = None,
+    metrics: Metrics = None,
 ) -> None:
     """Run the broker until it is stopped."""
     if context.invoked_subcommand is not None:
         return
+    if memory and data is not None:
+        raise InputError("--data", str(data), "left out with --memory")
+    _run(
+        packet_bytes=max_packet,
+        server_keep_alive=server_keep_alive,
+        mqtt="127.0.0.1:1883" if mqtt is None and websocket is None else mqtt,
+        websocket=websocket,
+        users=users,
+        data=None if memory else data or Path("hub-data"),
+        full=full_sync,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        metrics=metrics,
+        origins=tuple(origin or ()),
+    )
+
+
+def _run(packet_bytes: int, server_keep_alive: int | None, **options: Any) -> None:
+    """Run a hub, and tell its errors in the words of the command line."""
     from voltagora.hub.errors import HubError, SetupError
     from voltagora.hub.limits import Limits
     from voltagora.hub.options import Options
 
-    if memory and data is not None:
-        raise InputError("--data", str(data), "left out with --memory")
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
+    limits = Limits(packet_bytes=packet_bytes, server_keep_alive=server_keep_alive)
     try:
-        options = Options(
-            mqtt="127.0.0.1:1883" if mqtt is None and websocket is None else mqtt,
-            websocket=websocket,
-            users=users,
-            data=None if memory else data or Path("hub-data"),
-            full=full_sync,
-            tls_cert=tls_cert,
-            tls_key=tls_key,
-            metrics=metrics,
-            origins=tuple(origin or ()),
-            limits=Limits(packet_bytes=max_packet, server_keep_alive=server_keep_alive),
-        )
-        asyncio.run(_serve(options))
+        asyncio.run(_serve(Options(limits=limits, **options)))
     except SetupError as error:
-        option = error.field.replace("_", "-")
-        is_option = error.field in Options.__dataclass_fields__
-        raise InputError(f"--{option}" if is_option else error.field, error.got, error.expected) from None
+        field = f"--{error.field.replace('_', '-')}" if error.field in options else error.field
+        raise InputError(field, error.got, error.expected) from None
     except HubError as error:
         raise VoltAgoraError(str(error)) from None
     except ModuleNotFoundError as error:
