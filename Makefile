@@ -46,6 +46,10 @@ install: $(VENV)/.installed
 install-test: $(VENV)/.installed-test
 
 $(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; old = sys.version_info < (3, 11); \
+	    sys.exit("VoltAgora needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + \
+	    ". Name another: make PYTHON=python3.12 $(MAKECMDGOALS)" if old else 0)'
+	@echo "Installing into $(VENV), which takes a minute or two the first time."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable .

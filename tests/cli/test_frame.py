@@ -136,11 +136,12 @@ main()
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "stopped by the user\n")
 
 
-def test_a_reader_who_has_seen_enough_is_no_error() -> None:
+@pytest.mark.parametrize("command", ["protocols", "scenarios"])  # more than a buffer holds, and less
+def test_a_reader_who_has_seen_enough_is_no_error(command: str) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [sys.executable, "-m", "voltagora", "protocols"], stdout=writer, stderr=subprocess.PIPE, check=False
+        [sys.executable, "-m", "voltagora", command], stdout=writer, stderr=subprocess.PIPE, check=False
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")

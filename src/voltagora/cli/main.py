@@ -45,7 +45,10 @@ class _Guarded(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            outcome = super().invoke(ctx)
+            # A reader that has seen enough is noticed here, not in the interpreter's last breath.
+            sys.stdout.flush()
+            return outcome
         except (InputError, InputErrors) as error:
             _leave(str(error), BAD_INPUT)
         except VoltAgoraError as error:
