@@ -618,10 +618,14 @@ def test_a_station_says_daily_what_it_drew_on_the_days_before() -> None:
         stage.pass_until(at(24 * number + 3))
         book(stage, *stay, id=f"sr-net-{number}", msg_id=f"m{number}")
         stage.pass_until(at(24 * number + 24))
-    first, second = stage.told_of(UpdateConfidence)
+    stage.pass_until(at(72))
+    first, second, third = stage.told_of(UpdateConfidence)
     assert first.mean.values[8] == 7.0
     assert not first.std.values.any()
     assert second.mean.values[8] == 6.0
     assert second.std.values[8] == pytest.approx(np.sqrt(2.0))
     assert second.day.isoformat() == "2020-01-03"
+    # A day on which nobody came counts, too: nothing was drawn.
+    assert third.mean.values[8] == 4.0
+    assert third.std.values[8] == pytest.approx(np.sqrt(13.0), abs=1e-6)
     assert stage.agent.plan.location == HERE  # type: ignore[attr-defined]

@@ -20,6 +20,11 @@ class OwnProfile:
     def __init__(self, calendar: Calendar) -> None:
         self.calendar = calendar
         self._days: dict[date, Floats] = {}
+        self._since = date.max
+
+    def open(self, day: Day) -> None:
+        """Count the days from this one on, those without a session as well."""
+        self._since = day.date
 
     def add(self, schedule: ScheduleSeries) -> None:
         """Count a session that is over."""
@@ -35,8 +40,8 @@ class OwnProfile:
         past: list[Floats] = []
         for before in range(1, DAYS_LOOKED_BACK + 1):
             earlier = self.calendar.day_after(day, -before)
-            if earlier.date in self._days and earlier.slots == day.slots:
-                past.append(self._days[earlier.date])
+            if earlier.date >= self._since and earlier.slots == day.slots:
+                past.append(self._days.get(earlier.date, np.zeros(day.slots)))
         values = np.array(past) if past else np.zeros((1, day.slots))
         std = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(day.slots)
         self._forget(day)

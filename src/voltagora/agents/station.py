@@ -116,7 +116,9 @@ class StationAgent(Agent):
         )
         self._register(turn, (peers.imbalance, peers.pricing, peers.recommender))
         if self._profile is not None:
-            turn.wake(self.calendar.day_at(turn.now).end, ("midnight", ""))
+            today = self.calendar.day_at(turn.now)
+            self._profile.open(today)
+            turn.wake(today.end, ("midnight", ""))
 
     def _register(self, turn: Turn, whom: tuple[str, ...]) -> None:
         plan = self.plan
