@@ -220,6 +220,23 @@ def test_after_the_last_round_there_is_only_no() -> None:
     assert wish(willing, 4, energy_kwh=6.0).decision is Decision.REJECT
 
 
+def test_who_never_gets_past_the_first_round_is_counted_all_the_same() -> None:
+    stage = a_station(Bargaining(), negotiation_rounds=3)
+    book(stage)
+    decisions = [wish(stage, 1, energy_kwh=6.0).decision for _ in range(6)]
+    assert decisions == [Decision.COUNTER, Decision.COUNTER, Decision.REJECT] * 2
+
+
+def test_what_was_offered_of_another_session_stands_no_more() -> None:
+    stage, booking = reviewed(Bargaining(), negotiation_rounds=3)
+    answer(stage, Decision.REJECT)
+    assert wish(stage, energy_kwh=6.0).decision is Decision.COUNTER
+    stage.agent.negotiator.review(stage, booking)  # type: ignore[attr-defined]
+    answer(stage, Decision.ACCEPT, talk=1)
+    assert booking.preferences.energy_kwh == 5.0
+    assert wish(stage, 2, energy_kwh=6.0, compensation_eur=-1.0).decision is Decision.COUNTER
+
+
 def test_only_its_own_vehicle_and_only_before_arrival() -> None:
     stage = a_station()
     booking = book(stage)

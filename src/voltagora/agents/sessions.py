@@ -42,6 +42,7 @@ class Booking:
     plugged_in: bool = False
     plugged_in_at: int | None = None  # None: has not come yet
     offered: Terms | None = None  # what the station last said it would take
+    counters: int = 0  # how often in a row it has countered what the vehicle proposed
     negotiating: bool = False
     unanswered: Terms | None = None  # what the station proposed and the vehicle may have agreed to unheard
 
@@ -54,6 +55,11 @@ class Booking:
     def departure(self) -> int:
         """End of the stay, seconds UTC."""
         return self.preferences.departure
+
+    def close_talks(self) -> None:
+        """Let what was offered stand no more."""
+        self.offered = None
+        self.counters = 0
 
     def terms(self) -> Terms:
         """Give what is agreed, as terms."""
@@ -224,6 +230,7 @@ class SessionBook:
             energy_cost_eur(schedule, (booking.buy, booking.sell)) - booking.compensation_eur
         )
         booking.revision += 1
+        booking.close_talks()
         self._count(booking, 1)
 
     def release(self, booking: Booking) -> None:

@@ -101,9 +101,10 @@ class StationNegotiator:
         # Two changes at a time would cross: the vehicle rejects this one's too while it asks itself.
         if turn.now >= booking.arrival or booking.negotiating or booking.unanswered is not None:
             return self._say(proposal, Decision.REJECT)
-        decision, change = self._decide(turn, booking, proposal.terms, proposal.round)
+        # A vehicle that begins anew each time has no more rounds for it.
+        round_ = max(proposal.round, booking.counters + 1)
+        decision, change = self._decide(turn, booking, proposal.terms, round_)
         if isinstance(decision, Accept) and change is not None:
-            booking.offered = None
             terms = change.terms(proposal.terms)
             self._apply(turn, booking, change)
             return self._say(proposal, Decision.ACCEPT, terms)
@@ -111,7 +112,9 @@ class StationNegotiator:
             counter = self._plan(turn, booking, decision.terms)
             if counter is not None:
                 booking.offered = decision.terms
+                booking.counters += 1
                 return self._say(proposal, Decision.COUNTER, counter.terms(decision.terms))
+        booking.close_talks()
         return self._say(proposal, Decision.REJECT)
 
     def _decide(
