@@ -491,6 +491,16 @@ def test_what_leaves_it_worse_off_is_countered_and_its_own_terms_are_accepted_wh
     assert held(stage)["sr-net-0"].cost_eur == 99.0
 
 
+def test_its_own_terms_are_taken_neither_after_the_last_round_nor_after_another_change() -> None:
+    stage = a_booked_vehicle()
+    wanted = propose(stage, terms(4.0, 0.8)).terms
+    repeated = terms(4.0, 99.0, compensation_eur=wanted.compensation_eur)
+    assert propose(stage, repeated, 4).decision is Decision.REJECT
+    assert propose(stage, terms(6.0, 0.4, compensation_eur=0.8)).decision is Decision.ACCEPT
+    assert propose(stage, repeated, 2).decision is not Decision.ACCEPT
+    assert held(stage)["sr-net-0"].cost_eur == 0.4
+
+
 def test_in_the_last_round_it_says_yes_or_no() -> None:
     stage = a_booked_vehicle()
     assert propose(stage, terms(4.0, 1.4), 3).decision is Decision.REJECT

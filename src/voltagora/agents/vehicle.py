@@ -300,7 +300,7 @@ class VehicleAgent(Agent):
         if asks_itself or turn.now >= held.preferences.arrival or not self._can_stay(held, terms):
             return self._say(proposal, Decision.REJECT)
         own = self._refused_terms.get(proposal.reservation)
-        if own is not None and _same(terms, own):
+        if own is not None and _same(terms, own) and proposal.round <= self.rules.negotiation_rounds:
             return self._accept(proposal, held)
         decision = self.negotiation.decide(
             NegotiationCase(
@@ -435,6 +435,7 @@ class VehicleAgent(Agent):
     def _take_terms(self, held: Held, terms: StationTerms) -> None:
         held.preferences = agreed(held.preferences, terms)
         held.cost_eur = terms.cost_eur
+        self._refused_terms.pop(held.reservation, None)
         if not isinstance(terms.compensation_eur, UnsetType):
             held.compensation_eur = terms.compensation_eur
 
