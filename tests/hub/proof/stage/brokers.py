@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import os
 import shutil
 import socket
@@ -30,6 +31,7 @@ sys_interval 0
 allow_duplicate_messages true
 log_type none
 connection_messages false
+user {user}
 persistence {persistence}
 persistence_location {folder}/
 {more}
@@ -153,7 +155,11 @@ class Mosquitto:
         self.port = free_port()
         self._conf = folder / f"mosquitto-{self.port}.conf"
         conf = MOSQUITTO_CONF.format(
-            port=self.port, folder=folder, persistence=str(persistence).lower(), more=more
+            port=self.port,
+            user=getpass.getuser(),
+            folder=folder,
+            persistence=str(persistence).lower(),
+            more=more,
         )
         self._conf.write_text(conf)
         self._program = program("mosquitto")

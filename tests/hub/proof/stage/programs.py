@@ -7,6 +7,8 @@ gives. Those are smoothed out by `normal`, one rule for each page in docs/decisi
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -105,9 +107,20 @@ Account = list[dict[str, Any]]
 
 
 class Run:
-    """Runs one program on one broker."""
+    """Runs one program on one broker.
 
-    def __init__(self, broker: Broker, program: Program) -> None:
+    Args:
+        broker: where.
+        program: what.
+        really: restart where the program says so; otherwise every line is cut, and no more.
+        begin_twice: begin sessions that are both clean and kept in two steps (decision 0153).
+    """
+
+    def __init__(
+        self, broker: Broker, program: Program, *, really: bool = True, begin_twice: bool = False
+    ) -> None:
+        self._really = really
+        self._begin_twice = begin_twice
         self._broker = broker
         self._program = program
         self._number = 0
@@ -118,6 +131,7 @@ class Run:
         ]
         self._with_will: set[RawClient] = set()
         self._keeping: set[RawClient] = set()
+        self._left_behind: list[socket.socket] = []
 
     def account(self) -> Account:
         self._bystander.connect()
@@ -126,6 +140,8 @@ class Run:
         finally:
             for client in (*self.clients, self._bystander):
                 client.drop()
+            for line in self._left_behind:
+                line.close()
 
     def _last_steps(self) -> Iterable[Step]:
         """In the end everybody comes back for what waits."""
@@ -152,10 +168,8 @@ class Run:
             self._broker.quiet()
             for each in self.clients:
                 if each.connected:
-                    try:
+                    with contextlib.suppress(Closed):
                         each.settle()
-                    except Closed:
-                        pass
             if before == [each.answers for each in self.clients]:
                 return
 
@@ -164,7 +178,7 @@ class Run:
             case Connect():
                 return self._connect(step, client)
             case Restart():
-                self._restart()
+                self._restart(really=self._really)
                 return None
             case _ if not client.connected:
                 return "not connected"
@@ -187,29 +201,37 @@ class Run:
     def _connect(self, step: Connect, client: RawClient) -> Any:
         client.mute = False
         if client.connected and client in self._with_will:
-            client.drop()  # Decision 0150: a will on take-over.
+            client.drop()  # Decision 0150.
             self._wait()
         elif client.connected:
             self._leave_behind(client)
         keeps = step.expiry > 0 if client.version == V5 else not step.clean
         (self._keeping.add if keeps else self._keeping.discard)(client)
         (self._with_will.discard if step.will is None else self._with_will.add)(client)
+        clean = step.clean
+        if clean and step.expiry and self._begin_twice:
+            client.connect(clean=True, expiry=step.expiry)
+            client.drop()
+            self._wait()
+            clean = False
         will = None if step.will is None else replace(step.will, payload=b"will" + self._payload())
         found = client.connect(
-            clean=step.clean, expiry=step.expiry, will=will, receive_maximum=step.receive_maximum
+            clean=clean, expiry=step.expiry, will=will, receive_maximum=step.receive_maximum
         )
         return found.present, found.code
 
     def _leave_behind(self, client: RawClient) -> None:
         """Keep the old line open while a new one with the same client id takes over."""
-        old = client._socket
-        client._socket = None
-        assert old is not None
-        self._left_behind = old
+        self._left_behind.append(client.let_go())
 
-    def _restart(self) -> None:
-        for each in (*self.clients, self._bystander):
+    def _restart(self, *, really: bool) -> None:
+        for each in self.clients:
             each.drop()
+            each.mute = False
+        self._wait()
+        if not really:
+            return
+        self._bystander.drop()
         self._broker.restart()
         for each in (*self.clients, self._bystander):
             each.port = self._broker.port
@@ -245,16 +267,22 @@ class Run:
 # What the standard leaves open.
 
 
-def normal(account: Account, program: Program) -> list[Any]:
+def normal(account: Account) -> list[Any]:
     """Give an account in which two lawful brokers agree."""
     return [
         (
             step["step"],
             _answer(step["step"], step["answer"]),
-            {who: _messages(seen) for who, seen in step["seen"].items()},
+            {who_saw: _messages(seen) for who_saw, seen in step["seen"].items()},
         )
         for step in account
     ]
+
+
+def of_groups(account: Account) -> list[Any]:
+    """Give what was seen by all together over the whole program: who of a group gets it is open (4.8.2)."""
+    seen = [each for step in account for some in step["seen"].values() for each in some]
+    return sorted((each.topic, each.payload) for each in seen)
 
 
 def _answer(step: Step, answer: Any) -> Any:
@@ -358,3 +386,25 @@ def programs(draw: st.DrawFn, *, restarts: bool = False, most: int = 25) -> Prog
         first.append(Connect(number, clean, expiry, draw(wills())))
     rest = draw(st.lists(steps(versions, restarts=restarts), min_size=3, max_size=most))
     return Program(versions, (*first, *rest))
+
+
+@st.composite
+def shared_programs(draw: st.DrawFn) -> Program:
+    """Write a program in which one client publishes and two share; their sessions never end."""
+    versions = (draw(st.sampled_from([V3, V5])), V5, V5)
+    first: list[Step] = [Connect(0)]
+    for number in (1, 2):
+        first.append(Connect(number, draw(st.booleans()), FOR_LONG))
+        wanted = st.sampled_from(
+            ["$share/g/a/#", "$share/g/#", "$share/h/a/#", "$share/h/+"]
+        )  # Decision 0152
+        for text in draw(st.lists(wanted, max_size=3, unique=True)):
+            first.append(Subscribe(number, (Wish(text, draw(st.integers(1, 2))),)))
+    member = st.integers(1, 2)
+    step = st.one_of(
+        st.builds(Publish, st.just(0), st.sampled_from(TOPICS), st.integers(1, 2), burst=st.integers(1, 4)),
+        st.builds(Drop, member),
+        st.builds(Mute, member),
+        st.builds(Connect, member, st.just(False), st.just(FOR_LONG)),
+    )
+    return Program(versions, (*first, *draw(st.lists(step, min_size=3, max_size=20))))

@@ -7,6 +7,7 @@ cut and taken up again as a real client does.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 from collections.abc import Iterable, Sequence
@@ -256,6 +257,12 @@ class RawClient:
             self._socket.close()
             self._socket = None
 
+    def let_go(self) -> socket.socket:
+        """Give the line away, still open."""
+        assert self._socket is not None
+        line, self._socket = self._socket, None
+        return line
+
     def leave(self, reason: int = 0) -> None:
         """Say goodbye."""
         if self._socket is not None:
@@ -264,11 +271,9 @@ class RawClient:
 
     def send(self, data: bytes) -> None:
         assert self._socket is not None
-        try:
+        # Where the broker has closed, what it said before may still be there to be read.
+        with contextlib.suppress(OSError):
             self._socket.sendall(data)
-        except OSError:
-            # What the broker said before it closed may still be there to be read.
-            pass
 
     # Asking.
 
