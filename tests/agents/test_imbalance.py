@@ -208,6 +208,32 @@ def test_only_more_than_the_threshold_is_news(change: float, speaks: bool) -> No
         assert len(stage.published) - before == int(speaks)
 
 
+def test_what_a_latecomer_expects_of_today_is_news() -> None:
+    stage = an_imbalance_agent(threshold_kwh=1.0)
+    stage.pass_until(at(5))
+    before = len(stage.published)
+    today = stage.agent.calendar.day(DAY)  # type: ignore[attr-defined]
+    request = RegisterElectricityProducer(
+        msg_id="r1",
+        grid_area="main",
+        kind="solar",
+        rated_power_kw=500.0,
+        location=HERE,
+        expected=energies(today, 60, 7.0),
+    )
+    assert stage.deliver(request, "ep-late").accepted
+    (news,) = stage.published[before:]
+    assert news.supply.values.tolist() == [7.0] * 24
+
+
+def test_who_starts_in_the_middle_of_a_day_opens_it_at_once() -> None:
+    agent = ImbalanceAgent("ei", "main", Calendar(), horizon_days=1, broadcast=BroadcastRule())
+    stage = Stage(agent, at(10.3))
+    agent.start(stage)
+    stage.pass_until(stage.now)
+    assert [news.day for news in stage.published] == [DAY, DAY + timedelta(days=1)]
+
+
 def test_small_changes_add_up_to_news() -> None:
     stage = an_imbalance_agent(threshold_kwh=1.0)
     stage.pass_until(at(1))

@@ -214,6 +214,25 @@ def register(stage: Stage, name: str) -> None:
     assert stage.deliver(forecast, name).accepted
 
 
+def test_who_starts_or_wakes_within_a_slot_settles_at_the_next_ones_start() -> None:
+    agent = PricingAgent(
+        "md",
+        "main",
+        Calendar(),
+        horizon_days=1,
+        broadcast=BroadcastRule(),
+        strategy=registry.build("pricing", "flat", {}),
+        imbalance_agent="ei",
+    )
+    stage = Stage(agent, at(10.3))
+    agent.start(stage)
+    slots = [wake for wake in stage.wakes if wake[1][0] == "slot"]
+    assert slots == [(at(11), ("slot",))]
+    stage.now = int(at(11)) + 5  # a real clock is never on time
+    agent.wake(stage, ("slot",))
+    assert (at(12), ("slot",)) in stage.wakes
+
+
 def test_consumers_pay_buy_and_producers_get_sell_of_the_newest_revision_at_the_slots_start() -> None:
     stage = a_pricing_agent("flat", buy_eur_per_kwh=0.3, sell_eur_per_kwh=0.1)
     stage.pass_until(at(1))

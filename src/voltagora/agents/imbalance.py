@@ -71,7 +71,7 @@ class ImbalanceAgent(AreaAgent):
         today = self.calendar.day_at(turn.now)
         for ahead in range(self.horizon_days + 1):
             self.day_energy(self.calendar.day_after(today, ahead))
-        turn.wake(today.start + OPENS_AFTER_SECONDS, ("open", True))
+        turn.wake(max(turn.now, today.start + OPENS_AFTER_SECONDS), ("open", True))
         turn.wake(today.end, ("midnight",))
 
     def wake(self, turn: Turn, memo: Memo) -> None:

@@ -135,6 +135,7 @@ class AreaAgent(Agent):
                 )
             if (profile, today.date) not in self.expected:
                 self._take_expected(profile, request, today, 0, expected)
+                self.expected_taken(turn, today)
         self.profiles[profile] = request
         return RegistrationOutcome(in_reply_to=request.msg_id, responder=self.id, accepted=True)
 

@@ -92,15 +92,16 @@ class PricingAgent(AreaAgent):
     def start(self, turn: Turn) -> None:
         """Open the days of the horizon two hours after midnight, and settle every slot."""
         today = self.calendar.day_at(turn.now)
-        turn.wake(today.start + OPENS_AFTER_SECONDS, ("open", True))
-        turn.wake(self.calendar.slot_start(turn.now), ("slot",))
+        turn.wake(max(turn.now, today.start + OPENS_AFTER_SECONDS), ("open", True))
+        slot = self.calendar.slot_start(turn.now)
+        turn.wake(slot if slot == turn.now else slot + self.calendar.step_seconds, ("slot",))
         turn.wake(today.end, ("midnight",))
 
     def wake(self, turn: Turn, memo: Memo) -> None:
         """Settle a slot, open a day, or close the one that is over."""
         if memo[0] == "slot":
             self._settle_slot(turn)
-            turn.wake(turn.now + self.calendar.step_seconds, ("slot",))
+            turn.wake(self.calendar.slot_start(turn.now) + self.calendar.step_seconds, ("slot",))
             return
         today = self.calendar.day_at(turn.now)
         if memo[0] == "midnight":
