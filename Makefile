@@ -1,8 +1,9 @@
-# Everything a checkout needs, from nothing but Python 3.11+ (and npm for one of the tests).
+# Everything a checkout needs, from nothing but Python 3.11+ (tests use npm and some Debian packages, too).
 #   make run     simulate the published ten-day experiment and say where its report is
 #   make test    linters, types, layers, then every test
 #   make bench   speed, as ratios measured side by side
 #   make bench-hub  the hub beside mosquitto
+#   make fuzz    attack the hub for SECONDS (60): noise, programs compared with mosquitto
 #   make clean   remove what these made
 
 PYTHON ?= python3
@@ -12,9 +13,11 @@ SCENARIO ?= paper-2020
 OUT ?= runs/$(SCENARIO)
 WORKERS ?= 2
 NODE := build/node
+PEERS := build/node-mqtt
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench bench-hub clean install install-test
+.PHONY: help run test lint bench bench-hub fuzz clean install install-test
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -23,7 +26,7 @@ run: install
 	$(BIN)/voltagora run $(SCENARIO) --out $(OUT) --force
 	@echo "Open $(OUT)/report.html in a browser."
 
-test: lint $(NODE)/.installed
+test: lint $(NODE)/.installed $(PEERS)/.installed
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 lint: install-test
@@ -38,6 +41,11 @@ bench: install-test
 # Needs mosquitto (Debian: mosquitto), which is not started as a service by it.
 bench-hub: install-test
 	$(BIN)/python -m benchmarks.bench_hub
+
+# Coverage-guided, so a library is needed that builds on it; only here.
+fuzz: install-test $(PEERS)/.installed
+	$(BIN)/python -m pip install --quiet "atheris>=3; platform_system == 'Linux'"
+	SECONDS_EACH=$(SECONDS) PYTHON=$(BIN)/python fuzz/all.sh
 
 clean:
 	rm -rf $(VENV) build dist runs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
@@ -69,3 +77,19 @@ $(NODE)/.installed: tests/protocols/asyncapi/package.json
 	    npm install --prefix $(NODE) --no-audit --no-fund --ignore-scripts --loglevel=error && touch $@; \
 	elif [ -n "$$CI" ]; then echo "npm is missing, and CI may not skip the AsyncAPI check" >&2; exit 1; \
 	else echo "npm is missing: the AsyncAPI check will be skipped"; fi
+
+# Other people's brokers and clients, which the hub is tried with: Debian's where we may install, and
+# npm's. What is missing is skipped by the tests, which say so; in CI it is a failure.
+$(PEERS)/.installed: tests/hub/proof/node/package.json
+	@mkdir -p $(PEERS)
+	@for program in mosquitto mosquitto_pub chromium; do \
+	    PATH="$$PATH:/usr/sbin" command -v $$program >/dev/null || missing=1; \
+	done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends \
+	        mosquitto mosquitto-clients chromium >/dev/null || [ -z "$$CI" ]; \
+	fi
+	@if command -v npm >/dev/null; then \
+	    cp $< $(PEERS)/ && \
+	    npm install --prefix $(PEERS) --no-audit --no-fund --ignore-scripts --loglevel=error && touch $@; \
+	else echo "npm is missing: the hub is not tried with JavaScript clients"; fi
