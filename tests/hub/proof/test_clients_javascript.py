@@ -22,10 +22,17 @@ HERE = Path(__file__).parent / "node"
 NODE = Path(__file__).resolve().parents[3] / "build" / "node-mqtt"
 SECONDS = 60
 
-CHROMIUM_FLAGS = """
---headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
---disable-component-update --disable-sync --disable-dev-shm-usage
-""".split()
+CHROMIUM_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
 
 
 @pytest.fixture(scope="module")
