@@ -263,6 +263,11 @@ class RawClient:
         line, self._socket = self._socket, None
         return line
 
+    def take_back(self, line: socket.socket) -> None:
+        """Go on with a line that was given away."""
+        self._socket = line
+        self._buffer.clear()
+
     def leave(self, reason: int = 0) -> None:
         """Say goodbye."""
         if self._socket is not None:
