@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 from hub_stage import (
@@ -31,6 +32,7 @@ class Durable(Stage):
         super().__init__(journal=self.journal, **options)
         self.now = now
         self.database = open_database(folder, full=False)
+        weakref.finalize(self, self.database.close)  # a test may end without a crash
         restore(self.broker, self.journal, self.database)
         self.commit()
 

@@ -48,13 +48,19 @@ def open_database(folder: Path, *, full: bool) -> sqlite3.Connection:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         database = sqlite3.connect(folder / FILE, timeout=0.5, isolation_level=None, check_same_thread=False)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"{folder}: {error}") from error
+    try:
         database.execute("PRAGMA locking_mode = EXCLUSIVE")
         database.execute("PRAGMA journal_mode = WAL")
         database.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
         database.execute("BEGIN IMMEDIATE")
         _prepare(database, folder)
         database.execute("COMMIT")
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, sqlite3.Error, StoreError) as error:
+        database.close()
+        if isinstance(error, StoreError):
+            raise
         if "locked" in str(error):
             raise StoreError(f"{folder}: another hub is using this folder") from None
         raise StoreError(f"{folder}: {error}") from error
