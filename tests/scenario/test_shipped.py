@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+import voltagora
 from voltagora.domain.errors import InputErrors
 from voltagora.scenario import shipped
 from voltagora.scenario.population import population
@@ -62,6 +63,42 @@ def test_the_city_has_what_a_city_is_for() -> None:
         for efficiency in (vehicle.charge_efficiency, vehicle.discharge_efficiency)
     ]
     assert 0.9 <= min(efficiencies) < max(efficiencies) <= 0.95
+
+
+def test_most_needs_of_the_city_are_met_and_some_flexibility_is_bought() -> None:
+    result = voltagora.run("city")
+    sessions = result.tables["sessions"].to_pylist()
+    paid = [row for row in sessions if row["compensation_eur"] > 0]
+
+    assert 0.88 < result.metrics["need_met_share"] < 0.95
+    assert 0.1 < len(paid) / len(sessions) < 0.5
+    assert {"completed", "cancelled", "no_show"} <= {row["state"] for row in sessions}
+    assert set(result.metrics["refusals"]) == {"infeasible", "no_free_connector", "Reject"}
+
+
+def test_what_the_city_proposes_to_try_does_what_it_says() -> None:
+    def city(**changes: object) -> dict[str, float]:
+        changed = {key.replace("__", "."): value for key, value in changes.items()}
+        return voltagora.run("city", set={"days": 3, **changed}).metrics
+
+    narrow = city(stations__grid_limit_share=0.1)
+    together = city(stations__grid_limit_share=0.1, scheduling__strategy="station")
+    equal = city(pricing__strategy="adaptive", pricing__K=0.3, pricing__alpha=-0.0006)
+
+    assert together["bookings_made"] > narrow["bookings_made"]
+    assert equal["discharged_kwh"] > 1.5 * narrow["discharged_kwh"]
+
+
+def test_the_fleet_of_the_village_takes_from_the_surplus_and_gives_to_the_deficit() -> None:
+    metrics = voltagora.run("quickstart").metrics
+    without = metrics["without_vehicles"]
+    at_once = voltagora.run("quickstart", set={"scheduling.strategy": "first_slot"}).metrics
+
+    for name in ("surplus_peak_kwh", "deficit_peak_kwh", "mean_abs_imbalance_kwh"):
+        assert metrics[name] < min(without[name], at_once[name])
+    assert metrics["discharged_kwh"] > 0.1 * metrics["charged_kwh"]
+    assert 0 < metrics["bookings_given_up"]["no_free_connector"] < 0.1 * metrics["bookings_asked"]
+    assert metrics["messages"]["CP3"] > 0
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
