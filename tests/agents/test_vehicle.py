@@ -114,7 +114,7 @@ def a_booked_vehicle(*needs: Need, **more: Any) -> Stage:
 
 
 def held(stage: Stage) -> dict[str, Any]:
-    return dict(stage.agent.held)  # type: ignore[attr-defined]
+    return dict(stage.agent.stays.held)  # type: ignore[attr-defined]
 
 
 def outcomes(stage: Stage) -> dict[int, tuple[str, str | None]]:

@@ -164,7 +164,8 @@ def no_vehicle_is_at_two_places(agents: AreaAgents) -> None:
     """What a vehicle believes to hold, and what stations hold for it, never twice at one moment."""
     for vehicle in agents.vehicles:
         held = sorted(
-            (int(held.preferences.arrival), int(held.preferences.departure)) for held in vehicle.held.values()
+            (int(held.preferences.arrival), int(held.preferences.departure))
+            for held in vehicle.stays.held.values()
         )
         for (_, end), (start, _) in itertools.pairwise(held):
             assert end <= start, f"{vehicle.id}: {held}"
@@ -242,7 +243,7 @@ def beliefs_equal_the_books(played: Played, *, costs: bool = True) -> None:
     """What a vehicle still holds is what the station holds for it, and the other way round."""
     believed, booked = {}, {}
     for vehicle in played.agents.vehicles:
-        for held in vehicle.held.values():
+        for held in vehicle.stays.held.values():
             need = vehicle.plan.needs[held.need]
             if held.preferences.departure > played.now and not need.absent:
                 believed[held.reservation] = _stay(vehicle.id, held.preferences, held.cost_eur, costs)

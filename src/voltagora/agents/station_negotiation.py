@@ -125,7 +125,7 @@ class StationNegotiator:
         change = self._plan(turn, booking, terms)
         if change is None or round_ > most:
             return None, None
-        if booking.offered is not None and same_terms(terms, booking.offered):
+        if booking.offered is not None and terms.says_the_same(booking.offered):
             return Accept(), change
         case = self._case(turn, booking, round_, terms, change.cost_eur)
         return self.strategy.decide(case), change
@@ -308,9 +308,3 @@ class StationNegotiator:
         if (booking.arrival, booking.departure) != before:
             station.tell_availability(turn, booking, Availability.RESERVED)
             station.watch(turn, booking)
-
-
-def same_terms(a: Terms, b: Terms) -> bool:
-    """Tell whether two proposals say the same; a station's schedule and cost follow from it."""
-    names = ("arrival", "departure", "energy_kwh", "compensation_eur")
-    return all(getattr(a, name) == getattr(b, name) for name in names)

@@ -9,8 +9,10 @@ from typing import Any, ClassVar, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from voltagora.agents.agent import Agent, Answer, Conversation, Memo, Turn, refuse
-from voltagora.domain.fleet import Need, VehiclePlan
+from voltagora.agents.agent import Agent, Answer, Conversation, Memo, Turn
+from voltagora.agents.stays import Held, Stays, wish
+from voltagora.agents.vehicle_negotiation import VehicleNegotiator
+from voltagora.domain.fleet import VehiclePlan
 from voltagora.domain.records import NeedRecord, RefusalRecord, VehicleRecord
 from voltagora.domain.station import Recommendation
 from voltagora.domain.terms import Terms
@@ -23,19 +25,12 @@ from voltagora.protocols.cp01_recommendation import (
 from voltagora.protocols.cp02_reservation import ReservationOutcome, ReserveChargingSlot
 from voltagora.protocols.cp03_negotiation import (
     Decision,
-    StationAnswer,
     StationProposal,
-    StationTerms,
-    VehicleAnswer,
-    VehicleProposal,
 )
 from voltagora.protocols.message import Message, Refusal, Reply
 from voltagora.protocols.topic import Kind
 from voltagora.strategies.choice.decision import ChoiceStrategy
 from voltagora.strategies.negotiation.decision import (
-    Accept,
-    Counter,
-    NegotiationCase,
     NegotiationStrategy,
 )
 
@@ -47,28 +42,6 @@ MOST_ROUNDS_OF_ASKING: Final = 2
 
 BOOKED: Final = "booked"
 CANCELLED: Final = "cancelled"
-
-
-@dataclass(slots=True)
-class Held:
-    """A reservation as the vehicle believes it to be."""
-
-    need: int
-    station: str
-    reservation: str
-    preferences: Preferences
-    cost_eur: float
-    compensation_eur: float = 0.0
-    rounds: int = 1  # of asking that it took
-
-    def terms(self) -> Terms:
-        """Give what is agreed, as terms."""
-        return Terms(
-            arrival=self.preferences.arrival,
-            departure=self.preferences.departure,
-            energy_kwh=self.preferences.energy_kwh,
-            compensation_eur=self.compensation_eur,
-        )
 
 
 @dataclass(slots=True)
@@ -107,14 +80,14 @@ class VehicleAgent(Agent):
         self.grid_area = grid_area
         self.recommenders = recommenders  # by network
         self.choice = choice
-        self.negotiation = negotiation
         self.rules = rules
-        self.held: dict[str, Held] = {}
+        self.stays = Stays()
+        self.negotiator = VehicleNegotiator(
+            plan.id, self.stays, negotiation, rules.negotiation_rounds, self.next_id
+        )
         self._address = (plan.id,)
         self._all = tuple(recommenders.values())
         self._searches: dict[int, _Search] = {}
-        self._claims: dict[int, tuple[int, int]] = {}  # stays asked of a station and not answered, by need
-        self._refused_terms: dict[str, Terms] = {}  # what it last countered with, by reservation
 
     def start(self, turn: Turn) -> None:
         """Wait for the first need."""
@@ -140,8 +113,8 @@ class VehicleAgent(Agent):
             turn.begin(self._book(turn, about))
         elif what == "cancel":
             turn.begin(self._cancel_uncertain(turn, about))
-        elif about in self.held:
-            self._act_on_stay(turn, what, self.held[about])
+        elif about in self.stays.held:
+            self._act_on_stay(turn, what, self.stays.held[about])
 
     def _await_need(self, turn: Turn, number: int) -> None:
         if number < len(self.plan.needs):
@@ -157,10 +130,10 @@ class VehicleAgent(Agent):
         offers = yield from self._ask_for_offers(turn, number, preferences)
         battery = self._battery(number)
         for offer in self._in_order(turn, offers, preferences, battery):
-            if self._holds_any(number, offer.arrival, offer.departure):
+            if self.stays.is_taken(number, offer.arrival, offer.departure):
                 search.reason = "overlap"
                 break
-            self._claims[number] = (offer.arrival, offer.departure)
+            self.stays.claims[number] = (offer.arrival, offer.departure)
             request = ReserveChargingSlot(
                 msg_id=self.next_id(), recommendation=offer, battery=battery, preferences=preferences
             )
@@ -171,7 +144,7 @@ class VehicleAgent(Agent):
                 search.uncertain = offer
                 turn.begin(self._cancel_uncertain(turn, number))
                 return
-            del self._claims[number]
+            del self.stays.claims[number]
             if outcome.accepted:
                 self._booked(turn, number, offer, preferences, outcome)
                 return
@@ -248,8 +221,8 @@ class VehicleAgent(Agent):
             0.0 if isinstance(cost, UnsetType) else cost,
             rounds=self._searches[number].rounds,
         )
-        self._forget_past(turn.now)
-        self.held[offer.id] = held
+        self.stays.forget_past(turn.now)
+        self.stays.held[offer.id] = held
         self._end(turn, number, offer.id, BOOKED)
         need = self.plan.needs[number]
         if need.changes_at is not None and turn.now < need.changes_at < need.arrival:
@@ -257,31 +230,16 @@ class VehicleAgent(Agent):
         if self.rules.reports_hardware and not need.absent:
             turn.wake(max(need.arrival, need.plugs_in_at or 0), ("plug in", offer.id))
 
-    def _holds_any(self, number: int, start: int, end: int) -> bool:
-        """Tell whether any moment of a stay is booked, or being booked, for another need than this one."""
-        for held in self.held.values():
-            if held.preferences.arrival < end and start < held.preferences.departure and held.need != number:
-                return True
-        for other, (begin, until) in self._claims.items():
-            if begin < end and start < until and other != number:
-                return True
-        return False
-
-    def _forget_past(self, now: int) -> None:
-        for name in [name for name, held in self.held.items() if held.preferences.departure <= now]:
-            self._claims.pop(self.held.pop(name).need, None)
-            self._refused_terms.pop(name, None)
-
     # A CP2 that was never answered: the reservation may exist, so it is cancelled before anything else.
 
     def _cancel_uncertain(self, turn: Turn, number: int) -> Conversation[None]:
         search = self._searches[number]
         offer = search.uncertain
         assert offer is not None
-        answer = yield from self._propose(offer.station, offer.id, 1, Terms(energy_kwh=0.0))
+        answer = yield from self.negotiator.propose(offer.station, offer.id, 1, Terms(energy_kwh=0.0))
         if answer is not None and answer.decision is Decision.ACCEPT:
             search.uncertain = None
-            self._claims.pop(number, None)
+            self.stays.claims.pop(number, None)
             self._come_back(turn, number)
         elif turn.now < self.plan.needs[number].arrival:
             turn.wake(turn.now + CANCEL_AGAIN_SECONDS, ("cancel", number))
@@ -292,62 +250,17 @@ class VehicleAgent(Agent):
 
     def answer(self, turn: Turn, proposal: StationProposal, station: str, vehicle: str) -> Answer:
         """CP3: accept, counter or reject what a station proposes."""
-        held = self.held.get(proposal.reservation)
-        if held is None or held.station != station:
-            return refuse(VehicleAnswer, proposal, self.id, Refusal.UNKNOWN_RESERVATION, "reservation")
-        terms = proposal.terms
-        asks_itself = held.need in self._claims  # Two changes at a time would cross.
-        if asks_itself or turn.now >= held.preferences.arrival or not self._can_stay(held, terms):
-            return self._say(proposal, Decision.REJECT)
-        own = self._refused_terms.get(proposal.reservation)
-        if own is not None and _same(terms, own) and proposal.round <= self.rules.negotiation_rounds:
-            return self._accept(proposal, held)
-        decision = self.negotiation.decide(
-            NegotiationCase(
-                side="vehicle",
-                booked=held.terms(),
-                proposal=_plain(terms),
-                round=proposal.round,
-                max_rounds=self.rules.negotiation_rounds,
-                preferences=held.preferences,
-                buy=terms.buy,
-                sell=terms.sell,
-                booked_cost_eur=held.cost_eur,
-                proposed_cost_eur=terms.cost_eur,
-            )
-        )
-        if isinstance(decision, Accept):
-            return self._accept(proposal, held)
-        if isinstance(decision, Counter):
-            self._refused_terms[proposal.reservation] = decision.terms
-            return self._say(proposal, Decision.COUNTER, decision.terms)
-        return self._say(proposal, Decision.REJECT)
-
-    def _accept(self, proposal: StationProposal, held: Held) -> VehicleAnswer:
-        self._take_terms(held, proposal.terms)
-        return self._say(proposal, Decision.ACCEPT)
-
-    def _say(
-        self, proposal: StationProposal, decision: Decision, terms: Terms | UnsetType = UNSET
-    ) -> VehicleAnswer:
-        return VehicleAnswer(
-            in_reply_to=proposal.msg_id,
-            responder=self.id,
-            reservation=proposal.reservation,
-            round=proposal.round,
-            decision=decision,
-            terms=terms,
-        )
+        return self.negotiator.answer(turn, proposal, station)
 
     def _act_on_stay(self, turn: Turn, what: str, held: Held) -> None:
         """Act on a change of the driver's plan, or on what the driver does at the connector."""
         need = self.plan.needs[held.need]
         if what == "change":
-            wish = Terms(energy_kwh=0.0) if need.cancels else _wish(need)
-            if not self._can_stay(held, wish):
-                wish = replaced(wish, departure=UNSET)
-            if not wish.is_empty:
-                turn.begin(self._negotiate(turn, held, wish))
+            terms = wish(need)
+            if not self.stays.allow(held, terms):
+                terms = replaced(terms, departure=UNSET)
+            if not terms.is_empty:
+                turn.begin(self._change(turn, held, terms))
         elif what == "plug in":
             turn.plug(held.station, held.reservation, True)
             leaves_at = need.unplugs_at or held.preferences.departure
@@ -356,49 +269,22 @@ class VehicleAgent(Agent):
         elif what == "unplug":
             turn.plug(held.station, held.reservation, False)
 
-    def _negotiate(self, turn: Turn, held: Held, terms: Terms) -> Conversation[None]:
-        """Ask the station for other terms, taking what it counters with if that is good enough."""
-        for round_ in range(1, self.rules.negotiation_rounds + 1):
-            if not self._can_stay(held, terms):
-                return
-            wanted = agreed(held.preferences, terms)
-            self._claims[held.need] = (wanted.arrival, wanted.departure)
-            answer = yield from self._propose(held.station, held.reservation, round_, terms)
-            if held.reservation not in self.held:
-                return
-            if answer is None:
-                self._refused(turn, held.need, "CP3", held.station, None)
-                self._ask_again(turn, held, terms)
-                return
-            self._claims.pop(held.need, None)
-            if answer.decision is Decision.REJECT:
-                self._refused(turn, held.need, "CP3", held.station, answer)
-                return
-            if answer.decision is Decision.ACCEPT:
-                self._settle(turn, held, terms, answer)
-                return
-            offered = answer.terms
-            if isinstance(offered, UnsetType):
-                return
-            case = NegotiationCase(
-                side="vehicle",
-                booked=held.terms(),
-                proposal=_plain(offered),
-                round=round_ + 1,
-                max_rounds=self.rules.negotiation_rounds,
-                preferences=agreed(held.preferences, terms),
-                buy=offered.buy,
-                sell=offered.sell,
-                booked_cost_eur=held.cost_eur,
-                proposed_cost_eur=offered.cost_eur,
-            )
-            decision = self.negotiation.decide(case)
-            if isinstance(decision, Accept):
-                terms = _plain(offered)  # Repeating the station's terms accepts them.
-            elif isinstance(decision, Counter):
-                terms = decision.terms
-            else:
-                return
+    def _change(self, turn: Turn, held: Held, terms: Terms) -> Conversation[None]:
+        """Have a reservation changed or cancelled, and believe what the station says of it."""
+        ended = yield from self.negotiator.negotiate(held, terms)
+        if ended is None:
+            return
+        asked, answer = ended
+        if answer is None:
+            self._refused(turn, held.need, "CP3", held.station, None)
+            self._ask_again(turn, held, asked)
+        elif answer.decision is Decision.REJECT:
+            self._refused(turn, held.need, "CP3", held.station, answer)
+        elif answer.decision is Decision.ACCEPT and asked.energy_kwh == 0:
+            del self.stays.held[held.reservation]
+            self._end(turn, held.need, None, CANCELLED, held.rounds)
+        elif answer.decision is Decision.ACCEPT and not isinstance(answer.terms, UnsetType):
+            self.negotiator.take(held, answer.terms)
 
     def _ask_again(self, turn: Turn, held: Held, terms: Terms) -> None:
         """Go on until it is known what the station made of the proposal: it may have agreed unheard."""
@@ -407,37 +293,7 @@ class VehicleAgent(Agent):
         if at < (held.preferences.departure if terms.energy_kwh == 0 else held.preferences.arrival):
             turn.wake(at, ("change", held.reservation))
         else:
-            self._claims.pop(held.need, None)
-
-    def _can_stay(self, held: Held, terms: Terms) -> bool:
-        """Tell whether terms leave the vehicle at one place at a time."""
-        stay = _plain(terms)
-        start = held.preferences.arrival if isinstance(stay.arrival, UnsetType) else stay.arrival
-        end = held.preferences.departure if isinstance(stay.departure, UnsetType) else stay.departure
-        return start < end and not self._holds_any(held.need, start, end)
-
-    def _settle(self, turn: Turn, held: Held, asked: Terms, answer: StationAnswer) -> None:
-        """Take what the station accepted: other terms, or the end of the reservation."""
-        if asked.energy_kwh == 0:
-            del self.held[held.reservation]
-            self._end(turn, held.need, None, CANCELLED, held.rounds)
-        elif not isinstance(answer.terms, UnsetType):
-            self._take_terms(held, answer.terms)
-
-    def _propose(
-        self, station: str, reservation: str, round_: int, terms: Terms
-    ) -> Conversation[StationAnswer | None]:
-        proposal = VehicleProposal(msg_id=self.next_id(), reservation=reservation, round=round_, terms=terms)
-        replies = yield (proposal, (station, self.id), (station,))
-        answer: StationAnswer | None = replies[0]
-        return answer
-
-    def _take_terms(self, held: Held, terms: StationTerms) -> None:
-        held.preferences = agreed(held.preferences, terms)
-        held.cost_eur = terms.cost_eur
-        self._refused_terms.pop(held.reservation, None)
-        if not isinstance(terms.compensation_eur, UnsetType):
-            held.compensation_eur = terms.compensation_eur
+            self.stays.claims.pop(held.need, None)
 
     # What the driver wants, as payloads.
 
@@ -503,7 +359,7 @@ class VehicleAgent(Agent):
         need = self.plan.needs[number]
         if rounds is None:
             rounds = self._searches.pop(number).rounds
-            self._claims.pop(number, None)
+            self.stays.claims.pop(number, None)
         turn.record(
             NeedRecord(
                 area=self.grid_area,
@@ -525,33 +381,3 @@ class VehicleAgent(Agent):
             self._end(turn, number, None, self._searches[number].reason or Refusal.TIMEOUT)
 
     handles: ClassVar[dict[type[Message], Callable[..., Answer]]] = {StationProposal: answer}
-
-
-def agreed(preferences: Preferences, terms: Terms) -> Preferences:
-    """Apply terms to what was asked for."""
-    names = ("arrival", "departure", "energy_kwh")
-    changes = {name: value for name in names if (value := getattr(terms, name)) is not UNSET}
-    result: Preferences = replaced(preferences, **changes)
-    return result
-
-
-def _wish(need: Need) -> Terms:
-    departure = need.changed_departure
-    energy = need.changed_energy_kwh
-    return Terms(
-        departure=UNSET if departure is None else Time(departure),
-        energy_kwh=UNSET if energy is None else energy,
-    )
-
-
-def _plain(terms: Terms) -> Terms:
-    return Terms(
-        arrival=terms.arrival,
-        departure=terms.departure,
-        energy_kwh=terms.energy_kwh,
-        compensation_eur=terms.compensation_eur,
-    )
-
-
-def _same(a: Terms, b: Terms) -> bool:
-    return _plain(a) == _plain(b)

@@ -25,3 +25,16 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
             and self.energy_kwh is UNSET
             and self.compensation_eur is UNSET
         )
+
+    def plain(self) -> Terms:
+        """Give the terms without what a station says besides."""
+        return Terms(
+            arrival=self.arrival,
+            departure=self.departure,
+            energy_kwh=self.energy_kwh,
+            compensation_eur=self.compensation_eur,
+        )
+
+    def says_the_same(self, other: Terms) -> bool:
+        """Tell whether two proposals ask for the same; a station's schedule and cost follow from it."""
+        return self.plain() == other.plain()
