@@ -86,6 +86,12 @@ UNSAYABLE = (
 )
 
 
+def test_what_would_be_rounded_to_nothing_is_not_above_zero_in_the_schema_either() -> None:
+    battery = message_schema("ReserveChargingSlot")["$defs"]["Battery"]["properties"]
+    assert battery["capacity_kwh"]["exclusiveMinimum"] == 5e-7
+    assert battery["charge_efficiency"]["exclusiveMinimum"] == 0
+
+
 @every_message
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())

@@ -36,17 +36,16 @@ Word = Annotated[str, Meta(min_length=1, max_length=200, description="free text 
 
 _ENERGY = {"decimals": ENERGY_DECIMALS}
 _MONEY = {"decimals": MONEY_DECIMALS}
-_ABOVE_ZERO = {"exclusiveMinimum": 0.5 / MICRO}  # what is no more than this is rounded to 0
 
 Kwh = Annotated[float, Meta(ge=0, le=1e12, description="kWh", extra=_ENERGY)]
 CapacityKwh = Annotated[
     float,
-    Meta(gt=0, le=1e12, description="kWh", extra=_ENERGY, extra_json_schema=_ABOVE_ZERO),
+    Meta(gt=0, le=1e12, description="kWh", extra=_ENERGY),
 ]
 Kw = Annotated[float, Meta(ge=0, le=1e12, description="kW", extra=_ENERGY)]
 RatedKw = Annotated[
     float,
-    Meta(gt=0, le=1e12, description="kW", extra=_ENERGY, extra_json_schema=_ABOVE_ZERO),
+    Meta(gt=0, le=1e12, description="kW", extra=_ENERGY),
 ]
 Eur = Annotated[float, Meta(ge=-1e12, le=1e12, description="EUR", extra=_MONEY)]
 EurPerKwh = Annotated[float, Meta(ge=-1e9, le=1e9, description="EUR/kWh", extra=_MONEY)]

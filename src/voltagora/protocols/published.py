@@ -163,7 +163,10 @@ def _for_strangers(schema: Any) -> Any:
     if isinstance(schema, dict):
         plain = {name: _for_strangers(value) for name, value in schema.items()}
         if plain.get("description") in _DECIMALS:
-            plain["description"] += f", {_DECIMALS[plain['description']]} decimals count"
+            decimals = _DECIMALS[plain["description"]]
+            plain["description"] += f", {decimals} decimals count"
+            if plain.get("exclusiveMinimum") == 0:
+                plain["exclusiveMinimum"] = 0.5 / 10**decimals  # what is no more is rounded to 0
         if plain.get("pattern") == ID_PATTERN:
             plain["pattern"] = ID_PATTERN[: ID_PATTERN.index("(")]
         return plain
