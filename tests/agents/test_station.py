@@ -26,7 +26,8 @@ from one_agent import (
     refused,
 )
 
-from voltagora.agents.station import StationAgent, StationPeers, StationRules
+from voltagora.agents.station import StationAgent
+from voltagora.agents.station_desk import StationPeers, StationRules
 from voltagora.domain.fleet import StationPlan
 from voltagora.domain.records import SessionRecord, SessionState, StationRecord
 from voltagora.domain.terms import Terms

@@ -20,7 +20,8 @@ from one_agent import (
     priced,
 )
 
-from voltagora.agents.station import StationAgent, StationPeers, StationRules
+from voltagora.agents.station import StationAgent
+from voltagora.agents.station_desk import StationPeers, StationRules
 from voltagora.domain.fleet import StationPlan
 from voltagora.domain.terms import Terms
 from voltagora.domain.units import LATEST, Time

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from voltagora.agents.agent import Agent, Answer, Conversation, Memo, Turn, refuse
 from voltagora.agents.market import Market
-from voltagora.agents.own_profile import OwnProfile
 from voltagora.agents.sessions import (
     Booking,
-    SessionBook,
     agreed_terms,
     cut_at,
     prices_of,
     series_of,
 )
+from voltagora.agents.station_desk import StationDesk, StationPeers, StationRules
 from voltagora.agents.station_negotiation import StationNegotiator
 from voltagora.domain.fleet import StationPlan
 from voltagora.domain.records import SessionState, StationRecord
@@ -28,12 +26,9 @@ from voltagora.domain.units import Time, replaced
 from voltagora.domain.vehicle import FARTHEST_AHEAD_SECONDS, LONGEST_STAY_SECONDS
 from voltagora.protocols.cp02_reservation import ReservationOutcome, ReserveChargingSlot
 from voltagora.protocols.cp03_negotiation import VehicleProposal
-from voltagora.protocols.cp04_station_registration import RegisterChargingStation
 from voltagora.protocols.cp05_authentication import AuthenticateRecommendation, AuthenticationOutcome
 from voltagora.protocols.cp07_prices import ElectricityPrices, ElectricityPricesRequest
-from voltagora.protocols.cp08_schedule import UpdatedChargingSchedule
-from voltagora.protocols.cp11_confidence import UpdateConfidence
-from voltagora.protocols.cp12_availability import Availability, UpdatedStationAvailability
+from voltagora.protocols.cp12_availability import Availability
 from voltagora.protocols.message import Message, Outcome, Refusal, Request
 from voltagora.protocols.topic import Kind
 from voltagora.strategies.negotiation.decision import NegotiationStrategy
@@ -47,28 +42,6 @@ from voltagora.strategies.scheduling.decision import (
 
 SOC_TOLERANCE: Final = 0.001
 """How far a desired SoC may be from what the energy asked for gives."""
-
-REGISTER_AGAIN_SECONDS: Final = 1
-
-
-class StationRules(msgspec.Struct, frozen=True, kw_only=True):
-    """How a station behaves beside its strategies."""
-
-    negotiation_rounds: int = 3
-    offers_flexibility: bool = False  # whether it proposes changes by itself
-    review_minutes: int = 60  # before arrival, when it looks whether it would rather change a booking
-    hears_hardware: bool = False  # whether connectors report who plugs in; else all come as booked
-    no_show_minutes: float = 60
-    reports_confidence: bool = False  # CP11 at each midnight
-
-
-class StationPeers(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom a station talks to."""
-
-    grid_area: str
-    imbalance: str
-    pricing: str
-    recommender: str
 
 
 class StationAgent(Agent):
@@ -92,15 +65,13 @@ class StationAgent(Agent):
         self.calendar = market.calendar
         self.peers = peers
         self.rules = rules
-        self.sessions = SessionBook(plan, market.calendar, scheduling)
-        self.negotiator = StationNegotiator(self, negotiation)
-        self._address = (self.id,)
-        self._no_show_seconds = int(rules.no_show_minutes * 60)
-        self._profile = OwnProfile(self.calendar) if rules.reports_confidence else None
-        # By reservation, for ever, each with the recommendation that it answers.
-        self._answers: dict[str, tuple[Recommendation, ReservationOutcome]] = {}
+        self.desk = StationDesk(
+            plan, market, peers=peers, scheduling=scheduling, rules=rules, next_id=self.next_id
+        )
+        self.sessions = self.desk.sessions
+        self.negotiator = StationNegotiator(self.desk, negotiation)
+        self._address = self.desk.address
         self._deciding: list[Recommendation] = []  # few at any time
-        self._released: set[tuple[str, str]] = set()  # cancelled before they came: reservation, vehicle
 
     def start(self, turn: Turn) -> None:
         """CP4: register with EI, MD and the network's recommender."""
@@ -114,28 +85,16 @@ class StationAgent(Agent):
                 grid_limit_kw=plan.grid_limit_kw,
             )
         )
-        self._register(turn, (peers.imbalance, peers.pricing, peers.recommender))
-        if self._profile is not None:
+        self.desk.register(turn, (peers.imbalance, peers.pricing, peers.recommender))
+        if self.desk.profile is not None:
             today = self.calendar.day_at(turn.now)
-            self._profile.open(today)
+            self.desk.profile.open(today)
             turn.wake(today.end, ("midnight", ""))
-
-    def _register(self, turn: Turn, whom: tuple[str, ...]) -> None:
-        plan = self.plan
-        request = RegisterChargingStation(
-            msg_id=self.next_id(),
-            network=plan.network,
-            grid_area=self.peers.grid_area,
-            location=plan.location,
-            connectors=plan.connectors,
-            grid_limit_kw=plan.grid_limit_kw,
-        )
-        turn.tell(request, self._address, whom)
 
     def told(self, turn: Turn, request: Request, outcome: Outcome) -> None:
         """Register again with one who does not know this station, then tell it once more."""
         if outcome.reason == Refusal.NOT_REGISTERED:
-            self._register(turn, (outcome.responder,))
+            self.desk.register(turn, (outcome.responder,))
             turn.tell(replaced(request, msg_id=self.next_id()), self._address, (outcome.responder,))
 
     # CP2.
@@ -147,14 +106,14 @@ class StationAgent(Agent):
             return refuse(
                 ReservationOutcome, request, self.id, Refusal.UNKNOWN_STATION, "recommendation.station"
             )
-        answered = self._answers.get(offer.id)
+        answered = self.desk.answers.get(offer.id)
         if answered is not None:
             # Ids can be guessed: only who holds the recommendation itself hears what became of it.
             if answered[0] != offer:
                 return refuse(ReservationOutcome, request, self.id, Refusal.NOT_AUTHENTIC, "recommendation")
             stored: ReservationOutcome = replaced(answered[1], in_reply_to=request.msg_id)
             return stored
-        if (offer.id, offer.vehicle) in self._released:
+        if (offer.id, offer.vehicle) in self.desk.released:
             return refuse(ReservationOutcome, request, self.id, Refusal.RELEASED)
         field = _wrong_field(request, turn.now)
         if field is not None:
@@ -183,7 +142,7 @@ class StationAgent(Agent):
                 yield from self._ask_prices(turn, offer.arrival, offer.departure)
             # Looked at only now: another vehicle may have booked while the others answered.
             outcome = self._book(turn, request)
-            self._answers[offer.id] = (offer, outcome)
+            self.desk.answers[offer.id] = (offer, outcome)
             return outcome
         finally:
             self._deciding.remove(offer)
@@ -205,7 +164,7 @@ class StationAgent(Agent):
     def _book(self, turn: Turn, request: ReserveChargingSlot) -> ReservationOutcome:
         """Decide with everything known, and change the books only if the answer is yes."""
         offer, preferences = request.recommendation, request.preferences
-        if (offer.id, offer.vehicle) in self._released:
+        if (offer.id, offer.vehicle) in self.desk.released:
             return refuse(ReservationOutcome, request, self.id, Refusal.RELEASED)
         connector = self.sessions.connectors.get(offer.connector)
         if connector is None or connector.connector_type != offer.connector_type:
@@ -283,22 +242,16 @@ class StationAgent(Agent):
                 series_of(plan.schedule_kwh, booking.schedule.start, self.calendar),
                 compensation_eur=booking.compensation_eur + extra,
             )
-            self.tell_schedule(turn, booking)
+            self.desk.tell_schedule(turn, booking)
 
     def _after_booking(self, turn: Turn, booking: Booking) -> None:
         """CP8 and CP12, and what has to be remembered of the stay."""
-        self.tell_schedule(turn, booking)
-        self.tell_availability(turn, booking, Availability.RESERVED)
-        self.watch(turn, booking)
+        self.desk.tell_schedule(turn, booking)
+        self.desk.tell_availability(turn, booking, Availability.RESERVED)
+        self.desk.watch(turn, booking)
         review_at = booking.arrival - self.rules.review_minutes * 60
         if self.rules.offers_flexibility and review_at > turn.now:
             turn.wake(review_at, ("review", booking.reservation))
-
-    def watch(self, turn: Turn, booking: Booking) -> None:
-        """Be woken at the end of a stay, and when a vehicle has been missed for too long."""
-        turn.wake(booking.departure, ("depart", booking.reservation))
-        if self.rules.hears_hardware:
-            turn.wake(max(turn.now, self._missed_at(booking)), ("no_show", booking.reservation))
 
     # CP3.
 
@@ -306,101 +259,27 @@ class StationAgent(Agent):
         """CP3: answer a vehicle that wants to change or cancel its reservation."""
         return self.negotiator.answer(turn, proposal, vehicle)
 
-    def remember_released(self, reservation: str, vehicle: str) -> None:
-        """Keep a cancellation that came before its booking, so that the booking is refused."""
-        self._released.add((reservation, vehicle))
-
-    def is_over(self, reservation: str, vehicle: str) -> bool:
-        """Tell whether a vehicle's reservation came to its end without being cancelled."""
-        offer, outcome = self._answers.get(reservation, (None, None))
-        return (
-            offer is not None
-            and outcome is not None
-            and outcome.accepted
-            and offer.vehicle == vehicle
-            and reservation not in self.sessions.bookings
-            and (reservation, vehicle) not in self._released
-        )
-
-    def release(self, turn: Turn, booking: Booking, state: SessionState) -> None:
-        """Give a connector back: CP8 all zero, CP12 released; final."""
-        self.sessions.release(booking)
-        self._released.add((booking.reservation, booking.vehicle))
-        self.tell_schedule(turn, booking)
-        self.tell_availability(turn, booking, Availability.RELEASED)
-        turn.record(self.sessions.record(booking, state, self.peers.grid_area))
-
-    # CP8 and CP12.
-
-    def tell_schedule(self, turn: Turn, booking: Booking) -> None:
-        """CP8: tell EI and MD the whole session as it now stands."""
-        request = UpdatedChargingSchedule(
-            msg_id=self.next_id(),
-            grid_area=self.peers.grid_area,
-            reservation=booking.reservation,
-            revision=booking.revision,
-            schedule=booking.schedule,
-            buy=booking.buy,
-            sell=booking.sell,
-            cost_eur=booking.cost_eur,
-        )
-        turn.tell(request, self._address, (self.peers.imbalance, self.peers.pricing))
-
-    def tell_availability(self, turn: Turn, booking: Booking, state: Availability) -> None:
-        """CP12: tell the recommender who holds the connector when."""
-        request = UpdatedStationAvailability(
-            msg_id=self.next_id(),
-            reservation=booking.reservation,
-            revision=booking.revision,
-            connector=booking.connector.id,
-            arrival=Time(booking.arrival),
-            departure=Time(booking.departure),
-            state=state,
-        )
-        turn.tell(request, self._address, (self.peers.recommender,))
-
     # The stay itself.
 
     def wake(self, turn: Turn, memo: Memo) -> None:
         """Act on the end of a stay, on a vehicle that has not come, or on the time to review a booking."""
         what, reservation = memo
         if what == "midnight":
-            self._tell_confidence(turn)
+            self.desk.tell_confidence(turn)
             return
         booking = self.sessions.bookings.get(reservation)
         if booking is None:
             return
         if what == "depart":
             if booking.departure <= turn.now:
-                self._complete(turn, booking)
+                self.desk.complete(turn, booking)
         elif what == "no_show":
-            if booking.plugged_in_at is None and turn.now >= self._missed_at(booking):
-                self.release(turn, booking, SessionState.NO_SHOW)
+            if booking.plugged_in_at is None and turn.now >= self.desk.missed_at(booking):
+                self.desk.release(turn, booking, SessionState.NO_SHOW)
         elif what == "review" and booking.arrival > turn.now:
             self.negotiator.review(turn, booking)
         elif what == "doubt" and booking.arrival > turn.now:
             self.negotiator.ask_again(turn, booking)
-
-    def _missed_at(self, booking: Booking) -> int:
-        """Give when a vehicle that has not come counts as missed: at the latest before its stay is over."""
-        return min(booking.arrival + self._no_show_seconds, booking.departure - 1)
-
-    def _complete(self, turn: Turn, booking: Booking) -> None:
-        self.sessions.close(booking)
-        if self._profile is not None:
-            self._profile.add(booking.schedule)
-        turn.record(self.sessions.record(booking, SessionState.COMPLETED, self.peers.grid_area))
-
-    def _tell_confidence(self, turn: Turn) -> None:
-        """CP11: say what this station drew on the days before, and how much that varied."""
-        assert self._profile is not None
-        today = self.calendar.day_at(turn.now)
-        mean, std = self._profile.mean_and_std(today)
-        request = UpdateConfidence(
-            msg_id=self.next_id(), grid_area=self.peers.grid_area, day=today.date, mean=mean, std=std
-        )
-        turn.tell(request, self._address, (self.peers.imbalance, self.peers.pricing))
-        turn.wake(today.end, ("midnight", ""))
 
     def hardware(self, turn: Turn, reservation: str, plugged_in: bool) -> None:
         """Replan when a vehicle comes late; bill what was delivered when it leaves early."""
@@ -414,7 +293,7 @@ class StationAgent(Agent):
             self._reschedule_late(turn, booking)
         elif not plugged_in and turn.now < booking.departure:
             self.sessions.reschedule(booking, cut_at(booking, turn.now))
-            self.tell_schedule(turn, booking)
+            self.desk.tell_schedule(turn, booking)
 
     def _reschedule_late(self, turn: Turn, booking: Booking) -> None:
         """Schedule what of the need the rest of the stay can meet."""
@@ -433,13 +312,13 @@ class StationAgent(Agent):
             values[passed:] = plan.schedule_kwh
         values.setflags(write=False)
         self.sessions.reschedule(booking, series_of(values, booking.schedule.start, calendar))
-        self.tell_schedule(turn, booking)
+        self.desk.tell_schedule(turn, booking)
 
     def finish(self, turn: Turn) -> None:
         """Record the sessions that have not ended."""
         for booking in list(self.sessions.bookings.values()):
             if booking.departure <= turn.now:
-                self._complete(turn, booking)
+                self.desk.complete(turn, booking)
                 continue
             state = SessionState.CHARGING if booking.arrival <= turn.now else SessionState.BOOKED
             turn.record(self.sessions.record(booking, state, self.peers.grid_area))

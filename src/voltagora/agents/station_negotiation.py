@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from msgspec import UNSET, UnsetType
@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from voltagora.agents.agent import Answer, Conversation, Turn, refuse
 from voltagora.agents.market import Prices
 from voltagora.agents.sessions import Booking, agreed_terms, energy_cost_eur, prices_of, series_of
+from voltagora.agents.station_desk import StationDesk
 from voltagora.domain.records import SessionState
 from voltagora.domain.series import PriceSeries, ScheduleSeries
 from voltagora.domain.terms import Terms
@@ -36,9 +37,6 @@ from voltagora.strategies.scheduling.decision import Planned
 
 ASK_AGAIN_SECONDS: Final = 60
 """How soon a station proposes again what a vehicle did not answer."""
-
-if TYPE_CHECKING:
-    from voltagora.agents.station import StationAgent
 
 
 class Change:
@@ -80,24 +78,24 @@ class Change:
 class StationNegotiator:
     """Negotiates for one station."""
 
-    def __init__(self, station: StationAgent, strategy: NegotiationStrategy) -> None:
-        self.station = station
+    def __init__(self, desk: StationDesk, strategy: NegotiationStrategy) -> None:
+        self.desk = desk
         self.strategy = strategy
 
     # A vehicle starts.
 
     def answer(self, turn: Turn, proposal: VehicleProposal, vehicle: str) -> Answer:
         """Accept, counter or reject a vehicle's terms; a cancellation before arrival is always accepted."""
-        station = self.station
-        booking = station.sessions.bookings.get(proposal.reservation)
+        desk = self.desk
+        booking = desk.sessions.bookings.get(proposal.reservation)
         if booking is not None and booking.vehicle != vehicle:
-            return refuse(StationAnswer, proposal, station.id, Refusal.UNKNOWN_RESERVATION, "reservation")
-        if booking is None and station.is_over(proposal.reservation, vehicle):
+            return refuse(StationAnswer, proposal, desk.id, Refusal.UNKNOWN_RESERVATION, "reservation")
+        if booking is None and desk.is_over(proposal.reservation, vehicle):
             return self._say(proposal, Decision.REJECT)
         if proposal.terms.energy_kwh == 0 and (booking is None or turn.now < booking.arrival):
             return self._cancel(turn, proposal, vehicle, booking)
         if booking is None:
-            return refuse(StationAnswer, proposal, station.id, Refusal.UNKNOWN_RESERVATION, "reservation")
+            return refuse(StationAnswer, proposal, desk.id, Refusal.UNKNOWN_RESERVATION, "reservation")
         # Two changes at a time would cross: the vehicle rejects this one's too while it asks itself.
         if turn.now >= booking.arrival or booking.negotiating or booking.unanswered is not None:
             return self._say(proposal, Decision.REJECT)
@@ -121,7 +119,7 @@ class StationNegotiator:
         self, turn: Turn, booking: Booking, terms: Terms, round_: int
     ) -> tuple[NegotiationDecision | None, Change | None]:
         """Judge terms; what cannot be carried out is never accepted, what was offered always is."""
-        most = self.station.rules.negotiation_rounds
+        most = self.desk.rules.negotiation_rounds
         change = self._plan(turn, booking, terms)
         if change is None or round_ > most:
             return None, None
@@ -133,15 +131,15 @@ class StationNegotiator:
     def _cancel(
         self, turn: Turn, proposal: VehicleProposal, vehicle: str, booking: Booking | None
     ) -> StationAnswer:
-        station = self.station
+        desk = self.desk
         if booking is None:
-            station.remember_released(proposal.reservation, vehicle)
+            desk.remember_released(proposal.reservation, vehicle)
             nothing = np.zeros(0)
-            first_slot = station.calendar.slot_start(turn.now)
-            buy, sell = prices_of((nothing, nothing), first_slot, station.calendar)
-            schedule = series_of(nothing, first_slot, station.calendar)
+            first_slot = desk.calendar.slot_start(turn.now)
+            buy, sell = prices_of((nothing, nothing), first_slot, desk.calendar)
+            schedule = series_of(nothing, first_slot, desk.calendar)
         else:
-            station.release(turn, booking, SessionState.CANCELLED)
+            desk.release(turn, booking, SessionState.CANCELLED)
             schedule, buy, sell = booking.schedule, booking.buy, booking.sell
         terms = StationTerms(energy_kwh=0.0, schedule=schedule, buy=buy, sell=sell, cost_eur=0.0)
         return self._say(proposal, Decision.ACCEPT, terms)
@@ -151,7 +149,7 @@ class StationNegotiator:
     ) -> StationAnswer:
         return StationAnswer(
             in_reply_to=proposal.msg_id,
-            responder=self.station.id,
+            responder=self.desk.id,
             reservation=proposal.reservation,
             round=proposal.round,
             decision=decision,
@@ -173,24 +171,24 @@ class StationNegotiator:
 
     def _propose(self, turn: Turn, booking: Booking, terms: Terms) -> Conversation[None]:
         """Offer terms to a vehicle, and go on for as many rounds as there may be."""
-        station = self.station
+        desk = self.desk
         booking.negotiating = True
         booking.unanswered = None
         try:
-            for round_ in range(1, station.rules.negotiation_rounds + 1):
+            for round_ in range(1, desk.rules.negotiation_rounds + 1):
                 change = self._plan(turn, booking, terms)
                 if change is None:
                     return
                 proposal = StationProposal(
-                    msg_id=station.next_id(),
+                    msg_id=desk.next_id(),
                     reservation=booking.reservation,
                     round=round_,
                     terms=change.terms(terms),
                 )
                 revision = booking.revision
-                replies = yield (proposal, (station.id, booking.vehicle), (booking.vehicle,))
+                replies = yield (proposal, (desk.id, booking.vehicle), (booking.vehicle,))
                 answer: VehicleAnswer | None = replies[0]
-                gone = booking.reservation not in station.sessions.bookings or turn.now >= booking.arrival
+                gone = booking.reservation not in desk.sessions.bookings or turn.now >= booking.arrival
                 if gone or booking.revision != revision:
                     return
                 if answer is None:
@@ -227,19 +225,19 @@ class StationNegotiator:
     def _case(
         self, turn: Turn, booking: Booking, round_: int, terms: Terms | None, cost_eur: float | None
     ) -> NegotiationCase:
-        station = self.station
+        desk = self.desk
         return NegotiationCase(
             side="station",
             booked=booking.terms(),
             proposal=terms,
             round=round_,
-            max_rounds=station.rules.negotiation_rounds,
+            max_rounds=desk.rules.negotiation_rounds,
             preferences=booking.preferences,
             buy=booking.buy,
             sell=booking.sell,
             booked_cost_eur=booking.cost_eur,
             proposed_cost_eur=cost_eur,
-            imbalance_kwh=station.market.imbalance_between(booking.arrival, booking.departure),
+            imbalance_kwh=desk.market.imbalance_between(booking.arrival, booking.departure),
         )
 
     def _plan(self, turn: Turn, booking: Booking, terms: Terms) -> Change | None:
@@ -255,7 +253,7 @@ class StationNegotiator:
         prices = self._prices(booking, preferences.arrival, preferences.departure)
         if prices is None:
             return None
-        sessions, calendar = self.station.sessions, self.station.calendar
+        sessions, calendar = self.desk.sessions, self.desk.calendar
         session = sessions.session(
             preferences, booking.battery, booking.connector, prices, without=(booking,)
         )
@@ -271,7 +269,7 @@ class StationNegotiator:
         )
 
     def _is_free(self, booking: Booking, preferences: Preferences) -> bool:
-        sessions, start, end = self.station.sessions, preferences.arrival, preferences.departure
+        sessions, start, end = self.desk.sessions, preferences.arrival, preferences.departure
         return not sessions.holds_any(booking.vehicle, start, end, without=booking) and all(
             name == booking.reservation or until <= start or since >= end
             for since, until, name in sessions.books[booking.connector.id].entries()
@@ -279,8 +277,8 @@ class StationNegotiator:
 
     def _prices(self, booking: Booking, start: int, end: int) -> Prices | None:
         """Give the prices of a stay: as booked where the booking priced the slot, else those in force."""
-        calendar = self.station.calendar
-        in_force = self.station.market.prices_between(start, end)
+        calendar = self.desk.calendar
+        in_force = self.desk.market.prices_between(start, end)
         if in_force is None:
             return None
         step, first = calendar.step_seconds, calendar.slot_start(start)
@@ -295,16 +293,16 @@ class StationNegotiator:
 
     def _apply(self, turn: Turn, booking: Booking, change: Change) -> None:
         """Make an agreed change: CP8, and CP12 if times changed."""
-        station = self.station
+        desk = self.desk
         before = (booking.arrival, booking.departure)
-        station.sessions.reschedule(
+        desk.sessions.reschedule(
             booking,
             change.schedule,
             prices=change.prices,
             preferences=change.preferences,
             compensation_eur=change.compensation_eur,
         )
-        station.tell_schedule(turn, booking)
+        desk.tell_schedule(turn, booking)
         if (booking.arrival, booking.departure) != before:
-            station.tell_availability(turn, booking, Availability.RESERVED)
-            station.watch(turn, booking)
+            desk.tell_availability(turn, booking, Availability.RESERVED)
+            desk.watch(turn, booking)

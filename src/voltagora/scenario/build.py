@@ -15,7 +15,8 @@ from voltagora.agents.market import Market
 from voltagora.agents.pricing import PricingAgent
 from voltagora.agents.producer import ProducerAgent
 from voltagora.agents.recommender import RecommenderAgent
-from voltagora.agents.station import StationAgent, StationPeers, StationRules
+from voltagora.agents.station import StationAgent
+from voltagora.agents.station_desk import StationPeers, StationRules
 from voltagora.agents.vehicle import VehicleAgent, VehicleRules
 from voltagora.domain.calendar import Calendar, Day
 from voltagora.domain.series import PriceSeries
