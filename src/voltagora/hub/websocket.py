@@ -15,11 +15,10 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from voltagora.hub.tcp import LINGER_SECONDS, address_of
+from voltagora.hub.line import Line, address_of
 
 if TYPE_CHECKING:
     from voltagora.hub.broker import Broker
-    from voltagora.hub.connection import Connection
 
 SUBPROTOCOLS: Final = (Subprotocol("mqtt"), Subprotocol("mqttv3.1"))
 
@@ -27,33 +26,20 @@ _LOG: Final = logging.getLogger("voltagora.hub.websocket")
 _LOG.setLevel(logging.ERROR)  # The library logs frames, and frames hold payloads.
 
 
-class WebSocketLine(asyncio.Protocol):
-    """A WebSocket on one side, a `Connection` on the other."""
+class WebSocketLine(Line, asyncio.Protocol):
+    """A socket whose bytes are frames that hold the packets."""
 
-    __slots__ = ("_broker", "_connection", "_lines", "_origins", "_transport", "_websocket")
+    __slots__ = ("_origins", "_websocket")
 
     def __init__(self, broker: Broker, lines: set[Any], origins: Sequence[str]) -> None:
-        self._broker = broker
-        self._lines = lines
+        super().__init__(broker, lines)
         self._origins = origins
-        self._connection: Connection | None = None
-        self._transport: asyncio.Transport | None = None
         self._websocket = ServerProtocol(
             subprotocols=SUBPROTOCOLS,
             select_subprotocol=_choose,
             max_size=broker.limits.packet_bytes * 4,
             logger=_LOG,
         )
-
-    # Called by the loop.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client has opened a line."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.set_write_buffer_limits(high=self._broker.limits.unsent_bytes)
-        self._lines.add(self)
-        self._connection = self._broker.connect(self, address_of(transport))
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come."""
@@ -67,25 +53,6 @@ class WebSocketLine(asyncio.Protocol):
         self._write()
         if websocket.state is State.CLOSED or websocket.close_expected():
             self._lose()
-
-    def eof_received(self) -> bool:
-        """The client will say no more: the line is over."""
-        return False
-
-    def pause_writing(self) -> None:
-        """The socket holds too much."""
-        assert self._connection is not None
-        self._connection.congested = True
-
-    def resume_writing(self) -> None:
-        """The socket has caught up."""
-        assert self._connection is not None
-        self._connection.flowing()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """The line is gone."""
-        self._lines.discard(self)
-        self._lose()
 
     def _greet(self, request: Request) -> None:
         websocket = self._websocket
@@ -112,17 +79,10 @@ class WebSocketLine(asyncio.Protocol):
             elif self._transport.can_write_eof():
                 self._transport.write_eof()
 
-    def _lose(self) -> None:
-        if self._connection is not None:
-            self._connection.lost()
-            self._broker.flush()
-
     @property
     def _address(self) -> str:
         assert self._transport is not None
         return address_of(self._transport)
-
-    # Called by the connection.
 
     def send(self, data: bytes) -> None:
         """Send bytes as one binary frame; a WebSocket may split packets as it likes."""
@@ -130,29 +90,10 @@ class WebSocketLine(asyncio.Protocol):
             self._websocket.send_binary(data)
             self._write()
 
-    def close(self, *, abort: bool) -> None:
-        """End the line, after what was sent or at once."""
-        transport = self._transport
-        if transport is None:
-            return
-        if abort:
-            transport.abort()
-            return
+    def _say_goodbye(self) -> None:
         if self._websocket.state is State.OPEN:
             self._websocket.send_close(CloseCode.NORMAL_CLOSURE)
             self._write()
-        transport.close()
-        self._broker.timers.at(self._broker.clock.monotonic() + LINGER_SECONDS, transport.abort)
-
-    def pause_reading(self) -> None:
-        """Take no more bytes for now."""
-        if self._transport is not None:
-            self._transport.pause_reading()
-
-    def resume_reading(self) -> None:
-        """Take bytes again."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
 
 
 def _choose(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
