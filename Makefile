@@ -45,7 +45,7 @@ bench-hub: install-test
 # Coverage-guided, so a library is needed that builds on it; only here.
 fuzz: install-test $(PEERS)/.installed
 	$(BIN)/python -m pip install --quiet "atheris>=3; platform_system == 'Linux'"
-	SECONDS_EACH=$(SECONDS) PYTHON=$(BIN)/python fuzz/all.sh
+	SECONDS_EACH=$(SECONDS) $(BIN)/python fuzz/all.py
 
 clean:
 	rm -rf $(VENV) build dist runs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
