@@ -31,7 +31,9 @@ def harness(name: str) -> tuple[str, int, bool]:
     FOUND.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, str(ROOT / "fuzz" / f"{name}.py"), str(FOUND / name), "-len_control=0"]
     command += [f"-max_total_time={SECONDS}", "-max_len=2048", "-print_final_stats=1"]
-    done = subprocess.run([*command, f"-artifact_prefix={FOUND}/{name}-"], capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, f"-artifact_prefix={FOUND}/{name}-"], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         print(done.stdout[-4000:], done.stderr[-4000:], sep="\n")
     runs = re.search(r"number_of_executed_units: (\d+)", done.stderr)
@@ -43,7 +45,7 @@ def programs(test: str, a_second: int) -> tuple[str, int, bool]:
     number = max(1, a_second * SECONDS)
     command = [sys.executable, "-m", "pytest", f"tests/hub/proof/{test}", "-q", "-p", "no:cacheprovider"]
     environment = os.environ | {"VOLTAGORA_PROGRAMS": str(number)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         print(done.stdout[-8000:])
     return test.partition("::test_")[2].replace("_", " "), number, done.returncode == 0
@@ -53,7 +55,7 @@ def overload() -> bool:
     """Run the attacks that need a crowd, and show what a bystander felt."""
     command = [sys.executable, "-m", "pytest", "tests/hub/proof/test_overload.py", "-q"]
     environment = os.environ | {"VOLTAGORA_PROGRAMS": "1"}
-    return subprocess.run(command, cwd=ROOT, env=environment).returncode == 0
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
 
 
 def main() -> int:

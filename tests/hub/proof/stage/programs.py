@@ -19,6 +19,17 @@ from raw_client import V3, V5, Closed, Message, RawClient, Will, Wish, publish_p
 CLIENTS = 3
 SUBSCRIPTION_IDENTIFIER = 0x0B
 FOR_LONG = 1000
+TRAVELLING = [
+    (0x01, 1),
+    (0x03, "text"),
+    (0x08, "answer"),
+    (0x09, b"\x00\xff"),
+    (0x26, ("k", "two")),
+    (0x26, ("k", "one")),
+]
+SENDER = "sender"
+"""The user property that a hub adds."""
+
 KNOWN_GONE = 3
 """Round trips of a bystander after a line was cut: by then any broker has noticed."""
 
@@ -56,6 +67,7 @@ class Drop(Step):
 @dataclass(frozen=True)
 class Leave(Step):
     with_will: bool = False
+    expiry: int | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +88,8 @@ class Publish(Step):
     retain: bool = False
     empty: bool = False
     burst: int = 1
+    more: bool = False
+    """With properties that travel along (MQTT 5)."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +199,7 @@ class Run:
             case Drop():
                 client.drop()
             case Leave():
-                client.leave(4 if step.with_will and client.version == V5 else 0)
+                self._leave(step, client)
             case Subscribe():
                 return client.subscribe(*step.wishes, identifier=step.identifier)
             case Unsubscribe():
@@ -224,6 +238,14 @@ class Run:
         """Keep the old line open while a new one with the same client id takes over."""
         self._left_behind.append(client.let_go())
 
+    def _leave(self, step: Leave, client: RawClient) -> None:
+        if client.version == V3 or client not in self._keeping:
+            client.leave(4 if step.with_will and client.version == V5 else 0)
+            return
+        if step.expiry == 0:
+            self._keeping.discard(client)
+        client.leave(4 if step.with_will else 0, step.expiry)
+
     def _restart(self, *, really: bool) -> None:
         for each in self.clients:
             each.drop()
@@ -245,7 +267,8 @@ class Run:
         answers = []
         for _ in range(step.burst):
             payload = b"" if step.empty else self._payload()
-            answers.append(client.publish(step.topic, payload, step.qos, step.retain))
+            given = TRAVELLING if step.more and client.version == V5 else ()
+            answers.append(client.publish(step.topic, payload, step.qos, step.retain, given))
         return answers
 
     def _publish_twice(self, step: PublishTwice, client: RawClient) -> Any:
@@ -306,12 +329,20 @@ def _answer(step: Step, answer: Any) -> Any:
 
 def _messages(seen: Sequence[Message]) -> list[Any]:
     """Make copies one (3.3.4 leaves open how many there are), at the highest quality of service."""
-    found: dict[tuple[str, bytes], tuple[int, bool, list[int]]] = {}
+    found: dict[tuple[str, bytes], tuple[int, bool, list[int], list[Any]]] = {}
     for each in seen:
-        quality, retain, numbers = found.get((each.topic, each.payload), (0, False, []))
+        quality, retain, numbers, _ = found.get((each.topic, each.payload), (0, False, [], []))
         numbers = sorted({*numbers, *each.all_of(SUBSCRIPTION_IDENTIFIER)})
-        found[each.topic, each.payload] = max(quality, each.qos), retain or each.retain, numbers
+        along = max(quality, each.qos), retain or each.retain, numbers, _travelled(each)
+        found[each.topic, each.payload] = along
     return sorted(found.items())
+
+
+def _travelled(message: Message) -> list[Any]:
+    """Give what travelled along: user properties in their order, the others in any."""
+    pairs = [value for value in message.all_of(0x26) if value[0] != SENDER]
+    others = [each for each in message.properties if each[0] not in (0x26, SUBSCRIPTION_IDENTIFIER)]
+    return [*sorted(others), *pairs]
 
 
 def in_order(account: Account) -> None:
@@ -379,11 +410,12 @@ def steps(draw: st.DrawFn, versions: tuple[int, ...], *, restarts: bool) -> Step
     if kind == "publish":
         empty = draw(st.sampled_from([False, False, False, True]))
         burst = draw(st.sampled_from([1, 1, 3]))
-        return Publish(number, draw(st.sampled_from(TOPICS)), draw(qos), draw(st.booleans()), empty, burst)
+        where, retain, more = draw(st.sampled_from(TOPICS)), draw(st.booleans()), draw(st.booleans())
+        return Publish(number, where, draw(qos), retain, empty, burst, more)
     if kind == "twice":
         return PublishTwice(number, draw(st.sampled_from(TOPICS)), draw(st.integers(1, 2)))
     if kind == "leave":
-        return Leave(number, draw(st.booleans()))
+        return Leave(number, draw(st.booleans()), draw(st.sampled_from([None, 0, FOR_LONG])))
     return {"drop": Drop, "mute": Mute, "restart": Restart}[kind](number)
 
 

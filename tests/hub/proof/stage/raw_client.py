@@ -268,10 +268,13 @@ class RawClient:
         self._socket = line
         self._buffer.clear()
 
-    def leave(self, reason: int = 0) -> None:
-        """Say goodbye."""
+    def leave(self, reason: int = 0, expiry: int | None = None) -> None:
+        """Say goodbye; version 5 may say how, and how long the session is to be kept."""
         if self._socket is not None:
-            self.send(b"\xe0\x00" if not reason else bytes((0xE0, 1, reason)))
+            body = bytes((reason,)) if reason or expiry is not None else b""
+            if expiry is not None:
+                body += properties([(0x11, expiry)])
+            self.send(packet(0xE0, body))
             self.drop()
 
     def send(self, data: bytes) -> None:
