@@ -1,7 +1,7 @@
 """The same programs on the hub and on a mosquitto from Debian: every client sees the same.
 
-What may differ is smoothed out in `programs`, and each such rule is a page of docs/decisions from 0150
-on. `VOLTAGORA_PROGRAMS=5000` runs so many new programs instead of a few that are always the same.
+What may differ is smoothed out in `programs`, and each such rule is a line of decision 0150 in
+docs/decisions. `VOLTAGORA_PROGRAMS=5000` runs so many new programs instead of a few that are always the same.
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ def _mosquitto_is_there() -> None:
 
 
 @pytest.mark.usefixtures("_mosquitto_is_there")
-@examples(120)
+@examples(250)
 @given(programs())
 def test_clients_see_the_same_as_with_mosquitto(written: Program) -> None:
     same(normal(on_hub(written)), normal(on_mosquitto(written)), written)
 
 
 @pytest.mark.usefixtures("_mosquitto_is_there")
-@examples(30)
+@examples(80)
 @given(programs(restarts=True))
 def test_clients_see_the_same_as_with_mosquitto_over_restarts(written: Program) -> None:
     with TemporaryDirectory() as folder:
@@ -89,7 +89,7 @@ def test_clients_see_the_same_as_with_mosquitto_over_restarts(written: Program) 
 
 
 @pytest.mark.usefixtures("_mosquitto_is_there")
-@examples(30)
+@examples(60)
 @given(shared_programs())
 def test_groups_see_the_same_as_with_mosquitto(written: Program) -> None:
     hub, mosquitto = of_groups(on_hub(written)), of_groups(on_mosquitto(written))

@@ -1,4 +1,7 @@
-"""What the proofs found wrong in the hub once, each as the smallest program that shows it."""
+"""What the proofs found, each as the smallest program that shows it.
+
+First what was wrong in the hub once; then where it differs from mosquitto (decision 0150) by itself.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def test_what_was_in_flight_follows_through_a_window_that_is_smaller_now(client:
 
 
 def test_a_will_is_published_when_its_session_is_taken_over(client: Make) -> None:
-    """3.1.1, MQTT-3.1.2-8: deleted on DISCONNECT only, and the old line ends without."""
+    """Decision 0150, line 1."""
     watcher, old, new = client("watcher"), client("one", version=V3), client("one", version=V3)
     watcher.connect()
     watcher.subscribe(Wish("will"))
@@ -69,3 +72,41 @@ def test_a_message_too_large_for_the_client_holds_up_nobody_behind_it(tmp_path: 
         assert [each.payload for each in one.take()] == [b"small"]
         one.drop()
         other.drop()
+
+
+def test_an_exactly_once_message_arrives_though_its_publisher_is_gone_before_the_release(
+    client: Make,
+) -> None:
+    """Decision 0150, line 2."""
+    ear, mouth = client("ear"), client("mouth")
+    ear.connect()
+    ear.subscribe(Wish("a", 2))
+    mouth.connect()
+    mouth.send(publish_packet("a", b"mine now", qos=2, identifier=1))
+    mouth.expect(PUBREC, 1)
+    mouth.drop()
+    ear.settle()
+    assert [each.payload for each in ear.take()] == [b"mine now"]
+
+
+def test_a_group_receives_topics_that_begin_with_a_dollar(client: Make) -> None:
+    """Decision 0150, line 3."""
+    one, group = client("one"), client("group")
+    one.connect()
+    group.connect()
+    group.subscribe(Wish("$share/g/$x/#", 1))
+    one.publish("$x/a", b"heard", 1)
+    group.settle()
+    assert [each.payload for each in group.take()] == [b"heard"]
+
+
+def test_a_session_begun_clean_and_kept_survives_a_restart(tmp_path: Path) -> None:
+    """Decision 0150, line 4."""
+    with running_hub(data=tmp_path) as hub:
+        one = RawClient(hub.port, "one")
+        one.connect(clean=True, expiry=100)
+        one.drop()
+        hub.restart()
+        one.port = hub.port
+        assert one.connect(clean=False, expiry=100).present
+        one.drop()

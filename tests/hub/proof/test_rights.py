@@ -159,7 +159,7 @@ def online(hub: Any, user: str) -> bool:
 
 
 @settings(
-    max_examples=MANY or 100,
+    max_examples=MANY or 200,
     derandomize=not MANY,
     database=None,
     deadline=None,

@@ -2,7 +2,7 @@
 
 A program is a list of steps; every step waits until all it caused has been seen, so the same program
 gives the same account on any broker that keeps the standard, but for the liberties that the standard
-gives. Those are smoothed out by `normal`, one rule for each page in docs/decisions.
+gives. Those are smoothed out by `normal`, each for a line of decision 0150.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Run:
         broker: where.
         program: what.
         really: restart where the program says so; otherwise every line is cut, and no more.
-        begin_twice: begin sessions that are both clean and kept in two steps (decision 0153).
+        begin_twice: begin sessions that are both clean and kept in two steps (decision 0150, line 4).
     """
 
     def __init__(
@@ -208,14 +208,14 @@ class Run:
                 client.mute = True
             case Publish():
                 return self._publish(step, client)
-            case PublishTwice() if client in self._keeping:  # Decision 0151: else it is in doubt.
+            case PublishTwice() if client in self._keeping:  # Decision 0150, line 2.
                 return self._publish_twice(step, client)
         return None
 
     def _connect(self, step: Connect, client: RawClient) -> Any:
         client.mute = False
         if client.connected and client in self._with_will:
-            client.drop()  # Decision 0150.
+            client.drop()  # Decision 0150, line 1.
             self._wait()
         elif client.connected:
             self._leave_behind(client)
@@ -439,9 +439,8 @@ def shared_programs(draw: st.DrawFn) -> Program:
     first: list[Step] = [Connect(0)]
     for number in (1, 2):
         first.append(Connect(number, draw(st.booleans()), FOR_LONG))
-        wanted = st.sampled_from(
-            ["$share/g/a/#", "$share/g/#", "$share/h/a/#", "$share/h/+"]
-        )  # Decision 0152
+        # No `$` topics here: decision 0150, line 3.
+        wanted = st.sampled_from(["$share/g/a/#", "$share/g/#", "$share/h/a/#", "$share/h/+"])
         for text in draw(st.lists(wanted, max_size=3, unique=True)):
             first.append(Subscribe(number, (Wish(text, draw(st.integers(1, 2))),)))
     member = st.integers(1, 2)
