@@ -61,7 +61,7 @@ def overload() -> bool:
 def main() -> int:
     """Run everything; 0 if nothing was found."""
     began = time.monotonic()
-    results = [harness("fuzz_packets"), harness("fuzz_connections")]
+    results = [harness(f"fuzz_{name}") for name in ("packets", "connections", "websocket")]
     results += [programs(test, number) for test, number in PROGRAMS_A_SECOND.items()]
     calm = overload()
     print()

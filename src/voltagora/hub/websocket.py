@@ -51,12 +51,18 @@ class WebSocketLine(Line, asyncio.Protocol):
             else:
                 self._take(event)
         self._write()
-        if websocket.state is State.CLOSED or websocket.close_expected():
+        if websocket.eof_sent or websocket.state is State.CLOSED or websocket.close_expected():
             self._lose()
 
     def _greet(self, request: Request) -> None:
         websocket = self._websocket
-        if same_origin(request.headers.get("Origin"), request.headers.get("Host"), self._origins):
+        if websocket.eof_sent:
+            # What stood behind the request was no frame, and the library has given up already.
+            return
+        origins, hosts = (request.headers.get_all(name) for name in ("Origin", "Host"))
+        if len(origins) > 1 or len(hosts) > 1:
+            websocket.send_response(websocket.reject(HTTPStatus.BAD_REQUEST, "a header is given twice\n"))
+        elif same_origin(next(iter(origins), None), next(iter(hosts), None), self._origins):
             websocket.send_response(websocket.accept(request))
         else:
             self._broker.report("fault", what="WebSocket from a foreign origin", address=self._address)
@@ -65,6 +71,9 @@ class WebSocketLine(Line, asyncio.Protocol):
     def _take(self, frame: object) -> None:
         assert isinstance(frame, Frame)
         assert self._connection is not None
+        if self._websocket.state is State.CONNECTING:
+            # It came together with a request that was refused.
+            return
         if frame.opcode in (Opcode.BINARY, Opcode.CONT):
             self._connection.receive(bytes(frame.data))
         elif frame.opcode is Opcode.TEXT:

@@ -5,12 +5,14 @@ First what was wrong in the hub once; then where it differs from mosquitto (deci
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import fuzz_websocket
 import pytest
 from brokers import running_hub
-from raw_client import PUBREC, V3, RawClient, Will, Wish, publish_packet
+from raw_client import PUBREC, V3, RawClient, Will, Wish, connect_packet, publish_packet
 
 MAXIMUM_PACKET_SIZE = 0x27
 
@@ -110,3 +112,31 @@ def test_a_session_begun_clean_and_kept_survives_a_restart(tmp_path: Path) -> No
         one.port = hub.port
         assert one.connect(clean=False, expiry=100).present
         one.drop()
+
+
+OPENING = (
+    "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "behind"),
+    [
+        ("Sec-WebSocket-Protocol: mqtt\r\n", b"\xff\xff\xff"),
+        ("Origin: http://foreign.example\r\n", fuzz_websocket.frame(2, connect_packet("one"))),
+        ("Origin: http://foreign.example\r\n", b"\xff\xff\xff"),
+        ("Host: 127.0.0.1\r\n", fuzz_websocket.frame(2, connect_packet("one"))),
+        ("Origin: http://127.0.0.1\r\nOrigin: http://foreign.example\r\n", b""),
+    ],
+)
+def test_what_stands_behind_an_opening_that_fails_is_not_taken(more: str, behind: bytes) -> None:
+    """No exception gets into the hub's loop, which `running_hub` checks, and nobody is let in."""
+    with running_hub(websocket="127.0.0.1:0") as hub:
+        with socket.create_connection(("127.0.0.1", hub.hub.websocket_port), 10) as line:
+            line.sendall(OPENING.format(more=more).encode() + behind)
+            while line.recv(1_000):
+                pass
+        counters = hub.call(lambda found: found.broker.counters)
+        assert hub.call(lambda found: len(found.broker.half_open)) == 0
+        assert counters.bytes_received == 0

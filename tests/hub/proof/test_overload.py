@@ -124,7 +124,7 @@ def test_ten_thousand_half_open_lines(small_hub: RunningHub, show: Callable[[str
     assert attack.held["half_open"] <= 1_000
     assert attack.growth < 60 * MEGABYTE
     closed = small_hub.call(lambda hub: dict(hub.broker.counters.closed))
-    assert closed["server busy"] >= number - 1_000
+    assert closed.get("server busy", 0) >= number - 1_000
 
 
 def test_a_flood_of_connects_leaves_nothing(small_hub: RunningHub, show: Callable[[str], None]) -> None:

@@ -59,6 +59,7 @@ class Play:
         self._guesses = dict.fromkeys(USERS, 0)
         for user in USERS:
             self.come(user, None, 0)
+            self.subscribe(user, "#", 1)
 
     def play(self, program: list[tuple[Any, ...]]) -> None:
         for kind, *details in program:
