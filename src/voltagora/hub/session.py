@@ -291,23 +291,46 @@ class Session:
     def _replay_one(self, connection: Connection) -> bool:
         """Send a retained message as it is now; wait with it while the window is full."""
         topic, subscription = self.replay[0]
-        publication = topic.retained
-        qos = min(publication.qos, subscription.qos) if publication else 0
+        qos = min(topic.retained.qos, subscription.qos) if topic.retained else 0
         if qos and (self.queue or self._full(connection)):
             return False
         self.replay.popleft()
-        current = self.subscriptions.get(subscription.filter.text) is subscription
-        if publication is None or not current or not self._deliverable(publication):
+        entry = self._retained(topic, subscription)
+        if entry is None:
             return True
-        identifiers = () if subscription.identifier is None else (subscription.identifier,)
-        if qos:
-            entry = Entry(publication, qos, True, identifiers)
+        if entry.qos:
             if self.stored:
                 self.broker.journal.queued(self, entry)
             self._send(connection, entry)
         else:
-            connection.send(publication, 0, 0, False, True, identifiers)
+            connection.send(entry.publication, 0, 0, False, True, entry.identifiers)
         return True
+
+    def _retained(self, topic: Topic, subscription: Subscription) -> Entry | None:
+        """Give a topic's retained message for a subscription, if it is still wanted and lawful."""
+        publication = topic.retained
+        current = self.subscriptions.get(subscription.filter.text) is subscription
+        if publication is None or not current or not self._deliverable(publication):
+            return None
+        identifiers = () if subscription.identifier is None else (subscription.identifier,)
+        return Entry(publication, min(publication.qos, subscription.qos), True, identifiers)
+
+    def park(self) -> None:
+        """The client is away: of what was on its way now, that which must arrive waits with the rest.
+
+        A client that comes back to its session does not ask for retained messages once more.
+        """
+        self.waiting0.clear()
+        replay, self.replay = self.replay, deque()
+        if self.expiry <= 0:
+            return
+        for topic, subscription in replay:
+            entry = self._retained(topic, subscription)
+            if self.ended or entry is None or not entry.qos:
+                continue
+            if self.stored:
+                self.broker.journal.queued(self, entry)
+            self._wait(entry)
 
     def drop_unlawful(self, allowed: Callable[[Publication], bool]) -> None:
         """Discard what waits and may not be delivered any more."""

@@ -131,13 +131,11 @@ class Sessions:
         self._connected_by_user[session.user] -= 1
         if not self._connected_by_user[session.user]:
             del self._connected_by_user[session.user]
-        session.replay.clear()
-        session.waiting0.clear()
-        if quiet:
-            return
-        if not with_will:
+        if not with_will and not quiet:
             self.leave_will(session, None)
-        self.part(session)
+        session.park()
+        if not quiet and not session.ended:
+            self.part(session)
 
     def part(self, session: Session) -> None:
         """Start what runs while a client is away: its will's delay and its session's expiry."""

@@ -21,6 +21,7 @@ from programs import (
     Program,
     Run,
     exact,
+    exactly_once,
     in_order,
     normal,
     of_groups,
@@ -75,7 +76,9 @@ def _mosquitto_is_there() -> None:
 @examples(250)
 @given(programs())
 def test_clients_see_the_same_as_with_mosquitto(written: Program) -> None:
-    same(normal(on_hub(written)), normal(on_mosquitto(written)), written)
+    account = on_hub(written)
+    exactly_once(account)
+    same(normal(account), normal(on_mosquitto(written)), written)
 
 
 @pytest.mark.usefixtures("_mosquitto_is_there")
@@ -84,6 +87,7 @@ def test_clients_see_the_same_as_with_mosquitto(written: Program) -> None:
 def test_clients_see_the_same_as_with_mosquitto_over_restarts(written: Program) -> None:
     with TemporaryDirectory() as folder:
         hub = on_hub(written, begin_twice=True, folder=Path(folder))
+    exactly_once(hub)
     mosquitto = on_mosquitto(written, persistence=True, begin_twice=True)
     same(normal(hub), normal(mosquitto), written)
 
@@ -96,7 +100,7 @@ def test_groups_see_the_same_as_with_mosquitto(written: Program) -> None:
     assert hub == mosquitto
 
 
-@examples(60)
+@examples(150)
 @given(programs(restarts=True))
 def test_a_hub_that_keeps_shows_nothing_else_than_one_that_does_not(written: Program) -> None:
     """A restart is to be seen by nobody, except that every line is cut."""

@@ -114,6 +114,18 @@ def test_a_session_begun_clean_and_kept_survives_a_restart(tmp_path: Path) -> No
         one.drop()
 
 
+def test_subscribing_again_replaces_all_options(client: Make) -> None:
+    """Decision 0150, line 11."""
+    one, other = client("one"), client("other")
+    one.connect()
+    other.connect()
+    for option in (False, True, False):
+        one.subscribe(Wish("a", 1, retain_as_published=option, retain_handling=2))
+        other.publish("a", b"kept", 1, retain=True)
+        one.settle()
+        assert [each.retain for each in one.take()] == [option]
+
+
 OPENING = (
     "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
@@ -140,3 +152,36 @@ def test_what_stands_behind_an_opening_that_fails_is_not_taken(more: str, behind
         counters = hub.call(lambda found: found.broker.counters)
         assert hub.call(lambda found: len(found.broker.half_open)) == 0
         assert counters.bytes_received == 0
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize("restart", [False, True])
+def test_retained_messages_still_to_come_wait_for_a_client_that_comes_back(
+    tmp_path: Path, kept: bool, restart: bool
+) -> None:
+    """3.1.1, MQTT-3.3.1-6: each must be sent to the new subscription; who kept its session asks no more."""
+    with running_hub(data=tmp_path if kept else None) as hub:
+        one, other = RawClient(hub.port, "one"), RawClient(hub.port, "other")
+        other.connect()
+        for number in range(6):
+            other.publish(f"a/{number}", b"kept", number % 3, retain=True)
+        one.connect(clean=True, expiry=100, receive_maximum=1)
+        one.mute = True
+        one.subscribe(Wish("a/#", 2))
+        hub.quiet()
+        one.ping()
+        one.drop()
+        one.mute = False
+        other.drop()
+        if kept and restart:
+            hub.restart()
+            one.port = hub.port
+        assert one.connect(clean=False, expiry=100, receive_maximum=1).present
+        for _ in range(6):
+            # Each waits for the one before, and its identifier for the disk.
+            hub.quiet()
+            one.settle()
+        found = [(each.topic, each.qos, each.retain) for each in one.take() if each.qos]
+        wanted = [("a/1", 1, True), ("a/2", 2, True), ("a/4", 1, True), ("a/5", 2, True)]
+        assert sorted(found) == wanted
+        one.drop()

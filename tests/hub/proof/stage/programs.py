@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -146,6 +147,7 @@ class Run:
         self._with_will: set[RawClient] = set()
         self._keeping: set[RawClient] = set()
         self._left_behind: list[socket.socket] = []
+        self._retain_as_published: dict[tuple[RawClient, str], bool] = {}
 
     def account(self) -> Account:
         self._bystander.connect()
@@ -201,7 +203,8 @@ class Run:
             case Leave():
                 self._leave(step, client)
             case Subscribe():
-                return client.subscribe(*step.wishes, identifier=step.identifier)
+                wishes = [self._as_before(client, wish) for wish in step.wishes]
+                return client.subscribe(*wishes, identifier=step.identifier)
             case Unsubscribe():
                 return client.unsubscribe(step.filter)
             case Mute():
@@ -262,6 +265,11 @@ class Run:
     def _payload(self) -> bytes:
         self._number += 1
         return b"%d" % self._number
+
+    def _as_before(self, client: RawClient, wish: Wish) -> Wish:
+        """Keep one option of a filter as it was asked for first (decision 0150, line 11)."""
+        kept = self._retain_as_published.setdefault((client, wish.filter), wish.retain_as_published)
+        return replace(wish, retain_as_published=kept)
 
     def _publish(self, step: Publish, client: RawClient) -> list[int]:
         answers = []
@@ -356,6 +364,18 @@ def in_order(account: Account) -> None:
                 number, line = int(each.payload), (each.topic, each.qos)
                 assert number >= last.get(line, 0), (step["step"], who_saw, seen)
                 last[line] = number
+
+
+def exactly_once(account: Account) -> None:
+    """Check that no message of the highest quality reached a client twice."""
+    counts = Counter(
+        (name, each.payload)
+        for step in account
+        for name, seen in step["seen"].items()
+        for each in seen
+        if each.qos == 2 and not each.retain
+    )
+    assert not {what: count for what, count in counts.items() if count > 1}
 
 
 # Writing programs.
