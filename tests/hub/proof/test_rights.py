@@ -285,3 +285,21 @@ def test_a_user_put_out_in_mid_burst_hears_nothing_more_and_cannot_come_back(ver
         assert ear.connect(clean=False).code != 0
         ear.drop()
         assert hub.call(lambda found: len(found.broker.sessions.of("bob"))) == 0
+
+
+@pytest.mark.parametrize("version", [V3, V5])
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_a_retained_message_within_a_granted_filter_may_still_be_denied(version: int, qos: int) -> None:
+    rights = Doors({"alice": Grant(ALL, ALL), "bob": Grant(ALL, ALL, ("a/b",))})
+    with running_hub(rights=rights) as hub:
+        mouth = RawClient(hub.port, "same", user="alice", password=PASSWORD)
+        mouth.connect()
+        for topic in ("a/a", "a/b", "a/c"):
+            mouth.publish(topic, b"kept", qos, retain=True)
+        ear = RawClient(hub.port, "same", version=version, user="bob", password=PASSWORD)
+        ear.connect()
+        assert ear.subscribe(Wish("#", qos)) == [qos]
+        ear.settle()
+        assert sorted(each.topic for each in ear.take()) == ["a/a", "a/c"]
+        ear.drop()
+        mouth.drop()

@@ -402,7 +402,8 @@ def wishes(version: int) -> st.SearchStrategy[Wish]:
 
 
 @st.composite
-def steps(draw: st.DrawFn, versions: tuple[int, ...], *, restarts: bool) -> Step:
+def steps(draw: st.DrawFn, versions: tuple[int, ...], asked: dict[int, list[str]], *, restarts: bool) -> Step:
+    """Write one step; what each client has asked for so far is kept in `asked`."""
     number = draw(who)
     version = versions[number]
     kinds = [
@@ -427,9 +428,11 @@ def steps(draw: st.DrawFn, versions: tuple[int, ...], *, restarts: bool) -> Step
     if kind == "subscribe":
         chosen = draw(st.lists(wishes(version), min_size=1, max_size=2, unique_by=lambda each: each.filter))
         identifier = draw(st.none() | st.integers(1, 300)) if version == V5 else None
+        asked[number] += [each.filter for each in chosen]
         return Subscribe(number, tuple(chosen), identifier)
     if kind == "unsubscribe":
-        return Unsubscribe(number, draw(filters))
+        known = st.sampled_from(asked[number]) if asked[number] else filters
+        return Unsubscribe(number, draw(known | filters))
     if kind == "publish":
         empty = draw(st.sampled_from([False, False, False, True]))
         burst = draw(st.sampled_from([1, 1, 3]))
@@ -451,7 +454,9 @@ def programs(draw: st.DrawFn, *, restarts: bool = False, most: int = 25) -> Prog
         clean = draw(st.booleans())
         expiry = FOR_LONG if version == V5 and draw(st.booleans()) else 0
         first.append(Connect(number, clean, expiry, draw(wills())))
-    rest = draw(st.lists(steps(versions, restarts=restarts), min_size=3, max_size=most))
+    asked: dict[int, list[str]] = {number: [] for number in range(CLIENTS)}
+    count = draw(st.integers(3, most))
+    rest = [draw(steps(versions, asked, restarts=restarts)) for _ in range(count)]
     return Program(versions, (*first, *rest))
 
 
