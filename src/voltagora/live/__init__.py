@@ -1,0 +1,1 @@
+"""Runs the agents for real, over an MQTT broker: connection, time, identity, what survives a kill."""
