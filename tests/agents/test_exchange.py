@@ -19,13 +19,13 @@ from voltagora.agents.exchange import (
     Flight,
     protocol_counts,
 )
+from voltagora.agents.randomness import SeededRandomness
 from voltagora.protocols.cp01_recommendation import ChargingRecommendations, RequestChargingRecommendations
 from voltagora.protocols.cp04_station_registration import RegistrationOutcome
 from voltagora.protocols.cp06_imbalance import ElectricityImbalance, ElectricityImbalanceRequest
 from voltagora.protocols.cp07_prices import PricesBroadcast
 from voltagora.protocols.cp09_profile_registration import RegisterElectricityProducer
 from voltagora.protocols.topic import Kind
-from voltagora.simulation.randomness import SeededRandomness
 
 
 class Asker(Agent):

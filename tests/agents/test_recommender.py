@@ -23,6 +23,7 @@ from one_agent import (
     priced,
 )
 
+from voltagora.agents.randomness import SeededRandomness
 from voltagora.agents.recommender import RecommenderAgent
 from voltagora.domain.location import Location
 from voltagora.domain.station import Recommendation
@@ -31,7 +32,6 @@ from voltagora.protocols.cp01_recommendation import ChargingRecommendations, Req
 from voltagora.protocols.cp05_authentication import AuthenticateRecommendation
 from voltagora.protocols.cp12_availability import Availability, UpdatedStationAvailability
 from voltagora.protocols.message import Refusal
-from voltagora.simulation.randomness import SeededRandomness
 from voltagora.strategies import registry
 
 

@@ -10,10 +10,10 @@ from one_agent import HERE, preferences
 
 from voltagora.agents.agent import Agent, Answer, Conversation, Memo, Turn, refuse
 from voltagora.agents.exchange import Flight
+from voltagora.agents.randomness import SeededRandomness
 from voltagora.protocols.cp01_recommendation import ChargingRecommendations, RequestChargingRecommendations
 from voltagora.protocols.topic import Kind
 from voltagora.simulation.faults import Faults, FaultyTransport
-from voltagora.simulation.randomness import SeededRandomness
 from voltagora.simulation.waves import Simulation
 
 

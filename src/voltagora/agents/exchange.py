@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -26,6 +26,8 @@ MOST_SENDS: Final = 3
 """How often a request is sent whose asker waits; then the reply counts as missing."""
 LONGEST_PAUSE_SECONDS: Final = 300
 """The cap of the growing pause between sends of what must be answered."""
+MOST_ANSWERS: Final = 200_000
+"""How many answers are kept for repeats of their requests."""
 
 
 class Flight(msgspec.Struct, frozen=True, gc=False):
@@ -55,6 +57,17 @@ class Timer(Protocol):
         """Call `act` with the arguments at an instant."""
 
 
+Waited: TypeAlias = tuple[str, str]
+"""Which request is waited for: asker and message id."""
+
+
+class Deadlines(Protocol):
+    """Where it is counted how long a reply takes, if not in the agents' own time."""
+
+    def __call__(self, seconds: int, waited: Waited, sends: int) -> None:
+        """Call `Exchange.expire(waited, sends)` in so many seconds."""
+
+
 class _Pending(msgspec.Struct, gc=False):
     """A request whose replies are awaited."""
 
@@ -76,10 +89,17 @@ class Exchange:
         sink: where records go.
         may_repeat: whether the transport can deliver a request twice; if so, the answers given
             are kept and a repeat gets the first one again.
+        deadlines: where the time that replies take is counted; None: with the timer.
     """
 
     def __init__(
-        self, randomness: Randomness, timer: Timer, sink: RecordSink, *, may_repeat: bool = False
+        self,
+        randomness: Randomness,
+        timer: Timer,
+        sink: RecordSink,
+        *,
+        may_repeat: bool = False,
+        deadlines: Deadlines | None = None,
     ) -> None:
         self.now = 0
         self.agents: dict[str, Agent] = {}
@@ -88,11 +108,12 @@ class Exchange:
         self.answered: defaultdict[type[Message], int] = defaultdict(int)
         self._randomness = randomness
         self._timer = timer
+        self._deadlines: Deadlines = deadlines or self._expire_by_timer
         self.record: RecordSink = sink  # `Turn.record`
         self._readers: dict[type[Message], list[tuple[Callable[..., Any], Agent]]] = {}
         self._markets: dict[type[Message], list[Callable[[Any], None]]] = {}
-        self._pending: dict[tuple[str, str], _Pending] = {}
-        self._fresh: list[tuple[str, str]] = []
+        self._pending: dict[Waited, _Pending] = {}
+        self._fresh: list[Waited] = []
         self._answers: dict[tuple[str, str, str], Flight | None] | None = {} if may_repeat else None
         self._agent: Agent = Agent("nobody")
 
@@ -161,7 +182,7 @@ class Exchange:
         if self._pending:
             for key in self._fresh:
                 if key in self._pending:
-                    self._timer(self.now + REPLY_SECONDS, self._expire, key, 1)
+                    self._deadlines(REPLY_SECONDS, key, 1)
         self._fresh.clear()
 
     @property
@@ -200,9 +221,12 @@ class Exchange:
 
     def plug(self, station: str, reservation: str, plugged_in: bool) -> None:
         """See `Turn.plug`."""
+        there = self.agents.get(station)
+        if there is None:
+            return  # Its hardware is somewhere else.
         agent = self._agent
-        self._agent = self.agents[station]
-        self._agent.hardware(self, reservation, plugged_in)
+        self._agent = there
+        there.hardware(self, reservation, plugged_in)
         self._agent = agent
 
     # How a conversation goes on.
@@ -245,22 +269,29 @@ class Exchange:
         asker = (request.asker(address),)
         flight = Flight(reply, address if len(address) > 1 else asker, agent, asker, origin.protocol)
         if self._answers is not None:
-            self._answers[agent.id, origin.sender.id, reply.in_reply_to] = flight
+            self._keep((agent.id, origin.sender.id, request.identity), flight)
         self.answered[type(request)] += 1
         self.sent.append(flight)
+
+    def _keep(self, key: tuple[str, str, str], answer: Flight | None) -> None:
+        """Keep an answer for repeats; of too many the oldest go, which nobody repeats any more."""
+        assert self._answers is not None
+        if len(self._answers) >= MOST_ANSWERS and key not in self._answers:
+            del self._answers[next(iter(self._answers))]
+        self._answers[key] = answer
 
     def _await_repeat(self, agent: Agent, flight: Flight) -> None:
         """Keep in mind that a request is not answered: that does not mean never, and a repeat asks again."""
         if self._answers is not None and isinstance(flight.message, Request):
-            self._answers.pop((agent.id, flight.sender.id, flight.message.msg_id), None)
+            self._answers.pop((agent.id, flight.sender.id, flight.message.identity), None)
 
     def _is_repeat(self, agent: Agent, flight: Flight) -> bool:
         """Tell whether an agent had this request before; if it has answered, send that answer again."""
         if self._answers is None or not isinstance(flight.message, Request):
             return False
-        key = (agent.id, flight.sender.id, flight.message.msg_id)
+        key = (agent.id, flight.sender.id, flight.message.identity)
         if key not in self._answers:
-            self._answers[key] = None
+            self._keep(key, None)
             return False
         answer = self._answers[key]
         if answer is not None:
@@ -292,7 +323,7 @@ class Exchange:
         elif not pending.missing:
             self._drive(pending.asker, conversation, replies, pending.origin)
 
-    def _expire(self, key: tuple[str, str], sends: int) -> None:
+    def expire(self, key: Waited, sends: int) -> None:
         """Send a request again whose replies are missing, or tell its asker that none will come."""
         pending = self._pending.get(key)
         if pending is None or pending.sends != sends:
@@ -311,7 +342,10 @@ class Exchange:
             if pending.conversation is None
             else REPLY_SECONDS
         )
-        self._timer(self.now + pause, self._expire, key, pending.sends)
+        self._deadlines(pause, key, pending.sends)
+
+    def _expire_by_timer(self, seconds: int, waited: Waited, sends: int) -> None:
+        self._timer(self.now + seconds, self.expire, waited, sends)
 
 
 def protocol_counts(exchange: Exchange) -> dict[str, int]:

@@ -1,1 +1,1 @@
-"""Gives rights to a broker: to the hub in process, to mosquitto as files, to RabbitMQ as answers over HTTP."""
+"""Gives rights to a broker: the hub in process, mosquitto as files, RabbitMQ as answers over HTTP."""

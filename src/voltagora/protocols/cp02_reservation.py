@@ -63,3 +63,8 @@ class ReserveChargingSlot(Request, frozen=True, kw_only=True):
     def asker(self, address: tuple[str, ...]) -> str:  # noqa: ARG002
         """See `Request.asker`: the topic names the station, so whom the recommendation was issued to."""
         return self.recommendation.vehicle
+
+    @property
+    def identity(self) -> str:
+        """See `Request.identity`: any vehicle may publish there, so only who knows the token repeats."""
+        return f"{self.msg_id} {self.recommendation.id} {self.recommendation.token}"

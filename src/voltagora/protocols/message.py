@@ -48,6 +48,11 @@ class Request(Message, frozen=True, kw_only=True):
         """Tell whom the reply goes to, from the ids of the topic the request came on."""
         return address[0]
 
+    @property
+    def identity(self) -> str:
+        """What makes a request the same request again, among those of one asker."""
+        return self.msg_id
+
 
 class Reply(Message, frozen=True, kw_only=True):
     """The answer to one request, or the reason why there is none."""

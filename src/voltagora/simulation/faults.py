@@ -9,8 +9,8 @@ import msgspec
 from msgspec import Meta
 
 from voltagora.agents.exchange import Flight
+from voltagora.agents.randomness import SeededRandomness
 from voltagora.domain.units import Share
-from voltagora.simulation.randomness import SeededRandomness
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True):

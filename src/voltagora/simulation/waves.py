@@ -7,14 +7,14 @@ when a wave is empty. So the result does not depend on how fast anything is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from heapq import heappop, heappush
-from typing import Any, Protocol
+from typing import Protocol
 
 from voltagora.agents.agent import Agent
 from voltagora.agents.exchange import Exchange, Flight
 from voltagora.agents.market import Market
+from voltagora.agents.randomness import SeededRandomness
+from voltagora.agents.timetable import Timetable
 from voltagora.domain.records import RecordSink
-from voltagora.simulation.randomness import SeededRandomness
 
 Watcher = Callable[[int, int, Flight], None]
 """Called with time, wave and publication as each is sent."""
@@ -47,14 +47,13 @@ class Simulation:
         watch: Watcher | None = None,
         after_delivery: Callable[[], None] | None = None,
     ) -> None:
+        self._timetable = Timetable()
         self.exchange = Exchange(
-            SeededRandomness(seed), self._call_at, sink, may_repeat=transport is not None
+            SeededRandomness(seed), self._timetable.call_at, sink, may_repeat=transport is not None
         )
         self._transport = transport
         self._watch = watch
         self._after_delivery = after_delivery
-        self._instants: list[int] = []  # a heap of those at which something is due
-        self._due: dict[int, list[tuple[Callable[..., None], tuple[Any, ...]]]] = {}
 
     def join(self, agents: Iterable[Agent], markets: Iterable[Market]) -> None:
         """Let agents and the markets that they read from take part."""
@@ -65,16 +64,15 @@ class Simulation:
 
     def start(self, at: int) -> None:
         """Say `start` on `timer`."""
-        self._call_at(at, self.exchange.start)
+        self._timetable.call_at(at, self.exchange.start)
 
     def run(self, until: int, tick: Callable[[int], None] | None = None) -> None:
         """Let everything happen that happens before an instant; `tick` hears of each instant."""
-        exchange, instants = self.exchange, self._instants
+        exchange, timetable = self.exchange, self._timetable
+        instants = timetable.instants
         while instants and instants[0] < until:
-            exchange.now = now = heappop(instants)
-            for act, arguments in self._due[now]:  # It grows by what becomes due now meanwhile.
-                act(*arguments)
-            del self._due[now]
+            exchange.now = now = timetable.next_instant()
+            timetable.act(now)
             self._deliver_waves(now)
             exchange.settle_instant()
             if tick is not None:
@@ -102,12 +100,5 @@ class Simulation:
         assert self._transport is not None
         at_once, later = self._transport.carry(now, flights)
         for at, flight in later:
-            self._call_at(at, self.exchange.deliver, flight)
+            self._timetable.call_at(at, self.exchange.deliver, flight)
         return at_once
-
-    def _call_at(self, at: int, act: Callable[..., None], *arguments: Any) -> None:
-        due = self._due.get(at)
-        if due is None:
-            due = self._due[at] = []
-            heappush(self._instants, at)
-        due.append((act, arguments))
