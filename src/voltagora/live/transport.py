@@ -18,6 +18,7 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     response_topic: str | None = None
     correlation: bytes | None = None
     properties: tuple[tuple[str, str], ...] = ()  # the publisher's own user properties
+    redelivered: bool = False  # the broker says (DUP) that it may have handed it over before
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True, gc=False):
