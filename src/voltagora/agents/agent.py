@@ -87,6 +87,14 @@ class Agent:
     def told(self, turn: Turn, request: Request, outcome: Outcome) -> None:
         """Hear that something told with `Turn.tell` was refused."""
 
+    @property
+    def relies_on(self) -> tuple[str, ...]:
+        """Whom this agent has told things that they must know; live it hears when one of them comes back."""
+        return ()
+
+    def returned(self, turn: Turn, peer: str) -> None:
+        """Hear that one relied on has come back, perhaps without its memory: tell it all again."""
+
     def hardware(self, turn: Turn, reservation: str, plugged_in: bool) -> None:
         """Hear that a vehicle was plugged in or out."""
 

@@ -140,14 +140,31 @@ class Exchange:
     def start(self) -> None:
         """Say `start` to every agent, in the order in which they joined."""
         for agent in self.agents.values():
-            self._agent = agent
-            agent.start(self)
+            self.start_one(agent)
+
+    def start_one(self, agent: Agent) -> None:
+        """Say `start` to one agent."""
+        self._agent = agent
+        agent.start(self)
 
     def finish(self) -> None:
         """Let every agent record what still stands."""
         for agent in self.agents.values():
-            self._agent = agent
-            agent.finish(self)
+            self.finish_one(agent)
+
+    def finish_one(self, agent: Agent) -> None:
+        """Let one agent record what still stands."""
+        self._agent = agent
+        agent.finish(self)
+
+    def returned(self, agent: Agent, peer: str) -> None:
+        """Tell an agent that one on which it relies has come back."""
+        self._agent = agent
+        agent.returned(self, peer)
+
+    def is_awaited(self, waited: Waited) -> bool:
+        """Tell whether a request has replies missing."""
+        return waited in self._pending
 
     def deliver(self, flight: Flight) -> None:
         """Hand a publication to its receivers."""

@@ -10,7 +10,7 @@ from voltagora.agents.agent import Agent, Memo, Turn
 from voltagora.domain.calendar import Calendar, Day
 from voltagora.domain.fleet import ProfilePlan
 from voltagora.domain.series import EnergySeries, ScheduleSeries
-from voltagora.domain.units import Floats, Time, replaced
+from voltagora.domain.units import Time, replaced
 from voltagora.protocols.cp09_profile_registration import ProfileRegistration
 from voltagora.protocols.cp10_expected_energy import ExpectedEnergy
 from voltagora.protocols.cp11_confidence import UpdateConfidence
@@ -46,11 +46,23 @@ class ProfileAgent(Agent):
 
     def start(self, turn: Turn) -> None:
         """CP9, then CP10 and CP11 for every day of the horizon."""
-        self._register(turn, self._whom)
+        self._introduce(turn, self._whom)
+        turn.wake(self.calendar.day_at(turn.now).end, ("midnight",))
+
+    @property
+    def relies_on(self) -> tuple[str, ...]:
+        """See `Agent.relies_on`."""
+        return self._whom
+
+    def returned(self, turn: Turn, peer: str) -> None:
+        """See `Agent.returned`."""
+        self._introduce(turn, (peer,))
+
+    def _introduce(self, turn: Turn, whom: tuple[str, ...]) -> None:
+        self._register(turn, whom)
         today = self.calendar.day_at(turn.now)
         for ahead in range(self.horizon_days + 1):
-            self._expect(turn, today, self.calendar.day_after(today, ahead))
-        turn.wake(today.end, ("midnight",))
+            self._expect(turn, today, self.calendar.day_after(today, ahead), whom)
 
     def _register(self, turn: Turn, whom: tuple[str, ...]) -> None:
         request = self.registration(
@@ -65,7 +77,7 @@ class ProfileAgent(Agent):
     def wake(self, turn: Turn, memo: Memo) -> None:
         """CP10 and CP11 for the day that has come into the horizon."""
         today = self.calendar.day_at(turn.now)
-        self._expect(turn, today, self.calendar.day_after(today, self.horizon_days))
+        self._expect(turn, today, self.calendar.day_after(today, self.horizon_days), self._whom)
         turn.wake(today.end, ("midnight",))
 
     def told(self, turn: Turn, request: Request, outcome: Outcome) -> None:
@@ -74,7 +86,7 @@ class ProfileAgent(Agent):
             self._register(turn, (outcome.responder,))
             turn.tell(replaced(request, msg_id=self.next_id()), self._address, (outcome.responder,))
 
-    def _expect(self, turn: Turn, today: Day, day: Day) -> None:
+    def _expect(self, turn: Turn, today: Day, day: Day, whom: tuple[str, ...]) -> None:
         """Forecast a day and tell EI and MD; without history there is nothing to tell."""
         forecast = self.forecast.forecast(
             self._known_before(today), day, self.calendar, self.plan.actual.between(day.start, day.end)
@@ -92,20 +104,20 @@ class ProfileAgent(Agent):
                 ),
             ),
             self._address,
-            self._whom,
+            whom,
         )
-        self._tell_confidence(turn, day, forecast.mean, forecast.std)
+        self._tell_confidence(turn, day, forecast, whom)
 
-    def _tell_confidence(self, turn: Turn, day: Day, mean: Floats, std: Floats) -> None:
+    def _tell_confidence(self, turn: Turn, day: Day, forecast: Forecast, whom: tuple[str, ...]) -> None:
         start, step = Time(day.start), self.calendar.step_minutes
         request = UpdateConfidence(
             msg_id=self.next_id(),
             grid_area=self.grid_area,
             day=day.date,
-            mean=ScheduleSeries(start=start, step_minutes=step, values=mean),
-            std=EnergySeries(start=start, step_minutes=step, values=std),
+            mean=ScheduleSeries(start=start, step_minutes=step, values=forecast.mean),
+            std=EnergySeries(start=start, step_minutes=step, values=forecast.std),
         )
-        turn.tell(request, self._address, self._whom)
+        turn.tell(request, self._address, whom)
 
     def _known_before(self, today: Day) -> EnergySeries:
         """Give what was metered up to last midnight."""

@@ -97,6 +97,16 @@ class StationAgent(Agent):
             self.desk.register(turn, (outcome.responder,))
             turn.tell(replaced(request, msg_id=self.next_id()), self._address, (outcome.responder,))
 
+    @property
+    def relies_on(self) -> tuple[str, ...]:
+        """See `Agent.relies_on`."""
+        peers = self.peers
+        return (peers.imbalance, peers.pricing, peers.recommender)
+
+    def returned(self, turn: Turn, peer: str) -> None:
+        """See `Agent.returned`."""
+        self.desk.tell_again(turn, peer)
+
     # CP2.
 
     def reserve(self, turn: Turn, request: ReserveChargingSlot, station: str) -> Answer:

@@ -83,8 +83,8 @@ class StationDesk:
         )
         turn.tell(request, self.address, whom)
 
-    def tell_schedule(self, turn: Turn, booking: Booking) -> None:
-        """CP8: tell EI and MD the whole session as it now stands."""
+    def tell_schedule(self, turn: Turn, booking: Booking, whom: tuple[str, ...] = ()) -> None:
+        """CP8: tell EI and MD, or one of them, the whole session as it now stands."""
         request = UpdatedChargingSchedule(
             msg_id=self.next_id(),
             grid_area=self.peers.grid_area,
@@ -95,7 +95,7 @@ class StationDesk:
             sell=booking.sell,
             cost_eur=booking.cost_eur,
         )
-        turn.tell(request, self.address, (self.peers.imbalance, self.peers.pricing))
+        turn.tell(request, self.address, whom or (self.peers.imbalance, self.peers.pricing))
 
     def tell_availability(self, turn: Turn, booking: Booking, state: Availability) -> None:
         """CP12: tell the recommender who holds the connector when."""
@@ -120,6 +120,15 @@ class StationDesk:
         )
         turn.tell(request, self.address, (self.peers.imbalance, self.peers.pricing))
         turn.wake(today.end, ("midnight", ""))
+
+    def tell_again(self, turn: Turn, peer: str) -> None:
+        """CP4, then CP8 or CP12 of every session, to one who may have lost its memory."""
+        self.register(turn, (peer,))
+        for booking in self.sessions.bookings.values():
+            if peer == self.peers.recommender:
+                self.tell_availability(turn, booking, Availability.RESERVED)
+            else:
+                self.tell_schedule(turn, booking, (peer,))
 
     def watch(self, turn: Turn, booking: Booking) -> None:
         """Be woken at the end of a stay, and when a vehicle has been missed for too long."""

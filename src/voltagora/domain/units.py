@@ -94,6 +94,14 @@ class Time(int):
     __repr__ = __str__
 
 
+_ID: Final = re.compile(ID_PATTERN)
+
+
+def is_id(text: str) -> bool:
+    """Tell whether a text could name an agent."""
+    return _ID.match(text) is not None
+
+
 def round_half_even(value: float, decimals: int) -> float:
     """Round to a decimal as the wire does: rint(x·10ⁿ)/10ⁿ in doubles, −0 as 0.
 

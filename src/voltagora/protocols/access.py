@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from voltagora.domain.units import is_id
 from voltagora.protocols.catalogue import MESSAGES
 from voltagora.protocols.message import Message, Reply, Request
 from voltagora.protocols.topic import Kind
@@ -17,7 +18,7 @@ CLOCK: Final = "clock"
 PRESENCE: Final = "presence/{id}"
 """Whether an agent is there; written by the id's owner, retained."""
 
-_OWN: Final = {
+OWN: Final = {  # ids in topics that are of one kind; any other is whoever asks
     "vehicle": Kind.VEHICLE,
     "station": Kind.STATION,
     "producer": Kind.PRODUCER,
@@ -43,6 +44,17 @@ def access(kind: Kind, id: str) -> Access:
         tuple(template.replace("{}", id) for template in templates.publish),
         tuple(template.replace("{}", id) for template in templates.read),
     )
+
+
+def presence_topic(id: str) -> str:
+    """Give the topic on which it is said whether an agent is there."""
+    return PRESENCE.replace("{id}", id)
+
+
+def presence_of(topic: str) -> str | None:
+    """Tell whose presence a topic is about, None if it is no such topic."""
+    opening, _, id = topic.partition("/")
+    return id if opening == "presence" and is_id(id) else None
 
 
 @lru_cache(maxsize=16)
@@ -73,7 +85,7 @@ def _read_topics(message: type[Message], kind: Kind) -> tuple[str, ...]:
 def _filled(template: str, kind: Kind, *, is_asker: bool) -> str:
     def fill(found: re.Match[str]) -> str:
         name = found[1]
-        is_own = is_asker if name not in _OWN else _OWN[name] is kind
+        is_own = is_asker if name not in OWN else OWN[name] is kind
         return "{}" if is_own else "+"
 
     return re.sub(r"\{(\w+)\}", fill, template)

@@ -1,0 +1,339 @@
+"""One process of a live market: its agents, its journal, its time and its connection."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import sqlite3
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from voltagora.agents.exchange import Waited
+from voltagora.domain.errors import RunError
+from voltagora.live.clock import Clock, ClockNews
+from voltagora.live.events import Advanced, Arrived, Event, Expired, Finished, Started
+from voltagora.live.journal import Journal
+from voltagora.live.node import OFFLINE, ONLINE, Node
+from voltagora.live.outgoing import Outgoing
+from voltagora.live.recovery import recover
+from voltagora.live.timekeeping import Lead, Timekeeping, Word
+from voltagora.live.transport import Arrival, Publication, Transport
+from voltagora.protocols.access import CLOCK, TIMER, access, presence_topic
+
+log = logging.getLogger("voltagora.live")
+
+MOST_UNDER_WAY: Final = 2_000
+"""How many publications the transport is given before it has got rid of some."""
+MOST_UNSENT: Final = 100_000
+"""With so many waiting for the broker, the agents start nothing new."""
+MOST_EARLY: Final = 10_000
+"""How many publications are kept that come before the word `start`."""
+RETRY_SECONDS: Final = 1.0
+GOODBYE_SECONDS: Final = 2.0
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process takes part."""
+
+    lead: Lead | None = None  # of the one process that leads time
+    is_real: bool = False  # whether, where nobody leads, time is the real one
+    end: int | None = None  # simulated; the market closes
+    start_now: bool = False  # say `start` as soon as there is a connection
+
+
+class Process:
+    """Carries events to the agents and publications to the broker, in that order and never half.
+
+    It is the `Listener` of its transport.
+
+    Args:
+        node: the agents.
+        transport: the connection.
+        plan: how it takes part.
+        journal: what survives a kill; None: nothing does.
+        clock: where real time comes from.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        transport: Transport,
+        plan: Plan,
+        journal: Journal | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.node = node
+        self.transport = transport
+        self.plan = plan
+        self.clock = clock or Clock()
+        self.time = Timekeeping(self.clock, lead=plan.lead, is_real=plan.is_real, say=self._say_time)
+        self.is_connected = False
+        self.has_started = False
+        self.has_finished = False
+        self.arrivals = self.publications = 0
+        self._journal = journal
+        self._early: list[Arrival] = []
+        self._unsaved: list[Event] = []
+        self._unsaved_words: list[Outgoing] = []
+        self._facts: dict[str, object] = {}
+        self._outbox: deque[tuple[int, Outgoing]] = deque()
+        self._number = 0
+        self._taken: set[int] = set()
+        self._taken_until = 0
+        self._deadlines: list[tuple[float, int, Waited, int]] = []
+        self._order = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._ended = asyncio.Event()
+
+    # From outside.
+
+    async def run(self) -> None:
+        """Take part until the market ends or `leave` is called.
+
+        Raises:
+            VoltAgoraError: the broker refuses for good, or the journal is not of these agents.
+        """
+        self._recover()
+        self.transport.subscribe(self._filters())
+        await self.transport.open(self)
+        try:
+            if self.plan.start_now:
+                self._publish_word(TIMER, Word.START.encode())
+            self._tick()
+            await self._ended.wait()
+        finally:
+            await self._close()
+
+    def leave(self) -> None:
+        """Go, without ending the market."""
+        self._ended.set()
+
+    def finish(self) -> None:
+        """End the market for the agents here, and go."""
+        if not self.has_finished:
+            self.has_finished = True
+            if self.has_started:
+                now = self._now()
+                self._handle([Finished(now if self.plan.end is None else min(now, self.plan.end))])
+            self._ended.set()
+
+    # The transport's listener.
+
+    def connected(self, *, session_present: bool, stamps: bool | None) -> None:  # noqa: ARG002
+        """Say that the agents are here."""
+        self.is_connected = True
+        for agent in self.node.agents:
+            self._publish_word(presence_topic(agent.id), ONLINE, retain=True)
+        self.time.tell()
+        self._pump()
+
+    def disconnected(self, why: str) -> None:
+        """Wait; nothing is asked again meanwhile."""
+        self.is_connected = False
+        log.warning("no connection to the broker: %s", why)
+
+    def arrived(self, arrivals: Sequence[Arrival]) -> None:
+        """Hand a batch to the agents.
+
+        Raises:
+            RunError: it could not be saved, so it must not be acknowledged.
+        """
+        if self._unsaved:
+            self._save()  # What is older comes first.
+        events: list[Event] = []
+        for arrival in arrivals:
+            if arrival.topic == TIMER:
+                self.time.heed(arrival.payload, is_retained=arrival.retained)
+            elif arrival.topic == CLOCK:
+                self.time.hear(arrival.payload, is_retained=arrival.retained)
+            elif self.has_started:
+                events.append(_event(self._now(), arrival))
+            elif len(self._early) < MOST_EARLY and not arrival.retained:
+                self._early.append(arrival)
+        self.arrivals += len(arrivals)
+        self._handle(events)
+
+    def taken(self, number: int) -> None:
+        """Note what the broker has."""
+        if number > 0:
+            self._taken.add(number)
+            while self._taken_until + 1 in self._taken:
+                self._taken_until += 1
+                self._taken.discard(self._taken_until)
+        self._pump()
+
+    def refused(self, number: int, why: str) -> None:
+        """Note what the broker will never take."""
+        self.node.counts["refused by the broker"] += 1
+        log.warning("the broker does not take a publication: %s", why)
+        self.taken(number)
+
+    # What happens to the agents.
+
+    def _handle(self, events: list[Event]) -> None:
+        """Let what is due and what has come happen, save it, and only then send what it brings."""
+        if self.time.has_started and not self.has_started:
+            self.has_started = True
+            now = self._now()
+            events = [Started(now), *(_event(now, each) for each in self._early), *events]
+            self._early.clear()
+        if self.has_started:
+            due = self.node.next_due
+            now = self._now()
+            if due is not None and due <= now and len(self._outbox) < MOST_UNSENT:
+                events.insert(0, Advanced(now))
+        for event in events:
+            self.node.apply(event)
+        self._unsaved += events
+        self._unsaved_words += self.node.take()
+        self._save()
+        if self.time.is_stopped and not self.has_finished:
+            self.finish()
+        self._schedule()
+
+    def _save(self) -> None:
+        events, words = self._unsaved, self._unsaved_words
+        if not events and not self._facts:
+            return
+        first = self._number + 1
+        if self._journal is not None:
+            if self._taken_until:
+                self._facts["taken"] = self._taken_until
+            try:
+                first = self._journal.commit(events, words, self._facts)
+            except sqlite3.Error as error:
+                raise RunError(
+                    f"{self._journal.path}: {error}; nothing more is taken until it is saved"
+                ) from None
+        self._number = first + len(words) - 1
+        self._outbox.extend(enumerate(words, first))
+        self.publications += len(words)
+        self._unsaved, self._unsaved_words, self._facts = [], [], {}
+        now = self.clock.monotonic()
+        for seconds, waited, sends in self.node.take_deadlines():
+            heapq.heappush(self._deadlines, (now + seconds, next(self._order), waited, sends))
+        self._pump()
+
+    def _pump(self) -> None:
+        outbox, transport = self._outbox, self.transport
+        while outbox and transport.waiting < MOST_UNDER_WAY:
+            number, words = outbox.popleft()
+            transport.publish(words.numbered(number))
+
+    # Time.
+
+    def _now(self) -> int:
+        now = self.clock.now()
+        end = self.plan.end
+        return now if end is None else min(now, end - 1)
+
+    def _schedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._ended.is_set():
+            return
+        delay = self.time.seconds_to_tick
+        if self.has_started:
+            for instant in (self.node.next_due, self.plan.end):
+                until = None if instant is None else self.clock.seconds_until(instant)
+                if until is not None:
+                    delay = min(delay, until)
+        if self._deadlines:
+            delay = min(delay, max(0.0, self._deadlines[0][0] - self.clock.monotonic()))
+        self._timer = asyncio.get_running_loop().call_later(max(delay, 0.001), self._tick)
+
+    def _tick(self) -> None:
+        self.time.tick()
+        try:
+            self._handle(self._expired())
+        except RunError as error:
+            log.error("%s", error)
+            self._timer = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._tick)
+            return
+        end = self.plan.end
+        if self.plan.lead is not None and end is not None and self.has_started and self.clock.now() >= end:
+            if not self.has_finished:
+                self._publish_word(TIMER, Word.STOP.encode())
+            self.finish()
+
+    def _expired(self) -> list[Event]:
+        """List the requests whose replies took too long; without a connection nothing takes too long."""
+        events: list[Event] = []
+        now = self.clock.monotonic()
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, order, waited, sends = heapq.heappop(self._deadlines)
+            if not self.node.exchange.is_awaited(waited):
+                continue
+            if not self.is_connected or len(self._outbox) >= MOST_UNSENT:
+                heapq.heappush(self._deadlines, (now + RETRY_SECONDS, order, waited, sends))
+            else:
+                events.append(Expired(self._now(), *waited, sends))
+        return events
+
+    def _say_time(self, news: ClockNews) -> None:
+        payload = news.written()
+        self._publish_word(CLOCK, payload, retain=True)
+        self._facts["clock"] = payload
+
+    def _publish_word(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish what is not an agent's, and is said anew after a restart."""
+        if self.is_connected:
+            self.transport.publish(Publication(number=0, topic=topic, payload=payload, retain=retain))
+
+    # The beginning and the end.
+
+    def _filters(self) -> Iterable[str]:
+        relied_on: dict[str, None] = {}
+        filters: dict[str, None] = {TIMER: None, CLOCK: None}
+        for agent in self.node.agents:
+            filters.update(dict.fromkeys(access(agent.kind, agent.id).read))
+            relied_on.update(dict.fromkeys(agent.relies_on))
+        filters.update(dict.fromkeys(presence_topic(id) for id in relied_on))
+        return filters
+
+    def _recover(self) -> None:
+        journal = self._journal
+        if journal is None or journal.is_empty:
+            return
+        count = recover(self.node, journal)
+        self.has_started = True
+        self._outbox.extend(journal.not_taken())
+        taken = journal.fact("taken")
+        self._taken_until = taken if isinstance(taken, int) else 0
+        self._number = self._outbox[-1][0] if self._outbox else self._taken_until
+        now = self.clock.monotonic()
+        for seconds, waited, sends in self.node.take_deadlines():
+            heapq.heappush(self._deadlines, (now + seconds, next(self._order), waited, sends))
+        self.clock.floor(self.node.exchange.now)
+        said = journal.fact("clock")
+        if isinstance(said, bytes):
+            self.time.go_on(ClockNews.read(said))
+        log.info("%d events read again, %d publications to send again", count, len(self._outbox))
+
+    async def _close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for agent in self.node.agents:
+            self._publish_word(presence_topic(agent.id), OFFLINE, retain=True)
+        if self.is_connected:
+            self._pump()
+            try:
+                async with asyncio.timeout(GOODBYE_SECONDS):
+                    await self.transport.drain(0)
+            except TimeoutError:
+                log.warning(
+                    "%d publications are left; they are sent at the next start", self.transport.waiting
+                )
+        await self.transport.close()
+        if self._journal is not None and self._taken_until:
+            self._journal.taken_until(self._taken_until)
+
+
+def _event(now: int, arrival: Arrival) -> Arrived:
+    return Arrived(now, arrival.topic, arrival.payload, arrival.sender, arrival.retained)

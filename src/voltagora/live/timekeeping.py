@@ -1,0 +1,140 @@
+"""Whose time a process goes by: its own, that of the process that leads the market, or the real one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from voltagora.domain.errors import InputError
+from voltagora.live.clock import TICK_SECONDS, Clock, ClockNews
+
+log = logging.getLogger("voltagora.live")
+
+PATIENCE_SECONDS: Final = 3 * TICK_SECONDS
+"""After so long without a tick, what was retained on `clock` has to do."""
+
+
+class Word(StrEnum):
+    """What the operator says on `timer`."""
+
+    START = "start"
+    PAUSE = "pause"
+    RESUME = "resume"
+    STOP = "stop"
+
+
+class Lead(msgspec.Struct, frozen=True):
+    """How time goes where it is led."""
+
+    start_at: int  # simulated, seconds UTC, at the word `start`
+    speed: float
+
+
+class Timekeeping:
+    """Starts, pauses and ends time by the words on `timer` and the news on `clock`.
+
+    Args:
+        clock: what is set by it.
+        lead: given to the process that leads; it alone heeds `start`, `pause` and `resume`.
+        is_real: no process leads and time is the real one, unless news come from one that does.
+        say: publishes news of the clock.
+    """
+
+    def __init__(
+        self, clock: Clock, *, lead: Lead | None, is_real: bool, say: Callable[[ClockNews], None]
+    ) -> None:
+        self.clock = clock
+        self.lead = lead
+        self.is_real = is_real
+        self.is_stopped = False
+        self._say = say
+        self._next_tick = 0.0
+        self._retained: ClockNews | None = None
+        self._retained_at = 0.0
+
+    @property
+    def has_started(self) -> bool:
+        """Whether it is any time yet."""
+        return self.clock.is_set
+
+    def heed(self, payload: bytes, *, is_retained: bool) -> None:
+        """Act on a word; a retained one counts only if it is `start`."""
+        try:
+            word = Word(payload.decode())
+        except ValueError:
+            log.warning("not taken: %.40r on timer, which is no word of an operator", payload)
+            return
+        if word is Word.STOP and not is_retained:
+            self.is_stopped = True
+        elif word is Word.START and not self.has_started:
+            self._start()
+        elif self.has_started and not is_retained:
+            self._change_pace(word)
+
+    def _start(self) -> None:
+        if self.lead is not None:
+            self.clock.set(self.lead.start_at, self.lead.speed)
+            self.tell()
+        elif self.is_real:
+            self.clock.set(self.clock.wall(), 1.0)
+
+    def _change_pace(self, word: Word) -> None:
+        if self.lead is None and not self.is_real:
+            return  # Who leads will say so on `clock`.
+        if word is Word.PAUSE:
+            self.clock.set_speed(0.0)
+        elif word is Word.RESUME and self.lead is None:
+            self.clock.set(self.clock.wall(), 1.0)
+        elif word is Word.RESUME and self.lead is not None:
+            self.clock.set_speed(self.lead.speed)
+        self.tell()
+
+    def hear(self, payload: bytes, *, is_retained: bool) -> None:
+        """Follow the news of who leads."""
+        if self.lead is not None:
+            return  # They are ours, come back.
+        try:
+            news = ClockNews.read(payload)
+        except InputError as error:
+            log.warning("not taken: on clock, %s", error)
+            return
+        if not is_retained:
+            self.is_real = False
+            self.clock.follow(news)
+        elif not self.has_started:
+            self._retained, self._retained_at = news, self.clock.monotonic()
+
+    def go_on(self, news: ClockNews) -> None:
+        """Go on after a restart: time has passed meanwhile, too."""
+        self.clock.follow(news, is_retained=True)
+        self.tell()
+
+    def tell(self) -> None:
+        """Say what time it is, if that is ours to say."""
+        if self.lead is not None:
+            self._say(self.clock.news())
+
+    def tick(self) -> None:
+        """Do what time brings with it."""
+        now = self.clock.monotonic()
+        if self.has_started and self.lead is not None and now >= self._next_tick:
+            self.tell()
+            # On whole seconds, because that is what the news can say.
+            wall = self.clock.wall()
+            self._next_tick = now + TICK_SECONDS - wall % 1.0
+        if self._retained is not None and now - self._retained_at > PATIENCE_SECONDS:
+            news, self._retained = self._retained, None
+            if not self.has_started:
+                log.warning(
+                    "nobody says what time it is; going by what was last said and this machine's clock"
+                )
+                self.clock.follow(news, is_retained=True)
+
+    @property
+    def seconds_to_tick(self) -> float:
+        """How long until `tick` has something to do."""
+        return max(0.05, min(TICK_SECONDS, self._next_tick - self.clock.monotonic()))
