@@ -18,6 +18,7 @@ from voltagora import __version__
 from voltagora.cli.contract import protocols_command
 from voltagora.cli.decisions import strategies_command, try_command
 from voltagora.cli.hub import hub
+from voltagora.cli.live import live_command, replay_command
 from voltagora.cli.reports import compare_command, report_command
 from voltagora.cli.runs import run_command
 from voltagora.cli.scenarios import scenarios, validate_command
@@ -121,4 +122,6 @@ app.command("try")(try_command)
 app.command("report")(report_command)
 app.command("compare")(compare_command)
 app.command("protocols")(protocols_command)
+app.command("live")(live_command)
+app.command("replay")(replay_command)
 app.add_typer(hub, name="hub")

@@ -48,9 +48,9 @@ def run_command(
         )
     result.save(folder, force=force)
     if json:
-        _print_json(result)
+        print_json(result)
     else:
-        _print_summary(result, folder)
+        print_summary(result, folder)
 
 
 @contextmanager
@@ -69,13 +69,15 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[float], None] | None]:
         yield lambda share: bars.update(task, completed=share)
 
 
-def _print_json(result: Result) -> None:
+def print_json(result: Result) -> None:
+    """Print the metrics of a result for a program to read."""
     import json
 
     print(json.dumps(result.metrics, indent=2, sort_keys=True))
 
 
-def _print_summary(result: Result, folder: Path) -> None:
+def print_summary(result: Result, folder: Path | None) -> None:
+    """Print the most important figures of a result, and where its report is if it was kept."""
     from rich.console import Console
     from rich.table import Table
 
@@ -84,7 +86,8 @@ def _print_summary(result: Result, folder: Path) -> None:
         table.add_row(label, value)
     console = Console(highlight=False)
     console.print(table)
-    console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
+    if folder is not None:
+        console.print(f"\nReport: {folder / 'report.html'}", soft_wrap=True)
 
 
 def _headline(result: Result) -> list[tuple[str, str]]:

@@ -82,6 +82,7 @@ class Node:
         self._present: dict[str, bytes] = {}
         self._reliant = [agent for agent in self.agents if agent.relies_on]
         self._said: set[str] = set()
+        self.is_finished = False
 
     @property
     def agents(self) -> Iterable[Agent]:
@@ -94,12 +95,22 @@ class Node:
         instants = self.timetable.instants
         return instants[0] if instants else None
 
-    def apply(self, event: Event) -> None:
-        """Let something happen to the agents."""
+    def apply(self, event: Event) -> bool:
+        """Let something happen to the agents.
+
+        Returns:
+            Whether it changed anything; what did not need not be kept.
+        """
+        changed = self.apply_within_instant(event)
+        self.exchange.settle_instant()
+        return changed
+
+    def apply_within_instant(self, event: Event) -> bool:
+        """Let something happen after which more happens at the same instant; `settle_instant` must follow."""
         if isinstance(event, Arrived):
             self.exchange.now = event.now
-            self._arrived(event)
-        elif isinstance(event, Advanced):
+            return self._arrived(event)
+        if isinstance(event, Advanced):
             self._advance(event.now)
         elif isinstance(event, Expired):
             self.exchange.now = event.now
@@ -109,10 +120,11 @@ class Node:
             for agent in self.agents:
                 self._guarded(self.exchange.start_one, agent)
         elif isinstance(event, Finished):
+            self.is_finished = True
             self.exchange.now = event.now
             for agent in self.agents:
                 self._guarded(self.exchange.finish_one, agent)
-        self.exchange.settle_instant()
+        return True
 
     def take(self) -> list[Outgoing]:
         """Take away what the agents have said since, in order."""
@@ -143,29 +155,28 @@ class Node:
 
     # Publications.
 
-    def _arrived(self, event: Arrived) -> None:
+    def _arrived(self, event: Arrived) -> bool:
         found = self._dispatch.find(event.topic)
         if found is None:
             if event.topic.startswith("presence/"):
-                self._presence(event)
-            else:
-                self._not_taken("unknown topic", event)
-            return
+                return self._presence(event)
+            self._not_taken("unknown topic", event)
+            return False
         route, address = found
         is_news = issubclass(route.message, Broadcast)
         readers = () if is_news else self._dispatch.readers(route, address)
         if not readers and not is_news:
-            return
+            return False
         try:
             message = decode(event.payload, route.message)
         except InputError as error:
             self._not_taken("not of the contract", event, error)
-            self._refuse(event, route, address, readers, error)
-            return
+            return self._refuse(event, route, address, readers, error)
         if not self._trust.believes(message, address, event.sender):
             self._not_taken("wrong sender", event)
-            return
+            return False
         self._deliver(self._fresh(message, event), address, readers)
+        return True
 
     def _fresh(self, message: Message, event: Arrived) -> Message:
         """Let what an earlier run may have left behind count less than anything that is said in this one."""
@@ -184,28 +195,31 @@ class Node:
 
     def _refuse(
         self, event: Arrived, route: Route, address: Address, readers: tuple[str, ...], error: InputError
-    ) -> None:
+    ) -> bool:
         """Tell who asked what was wrong, where that can be told."""
         if event.retained or not issubclass(route.message, Request):
-            return
+            return False
+        before = len(self.exchange.sent)
         for reader in readers:
             agent = self.exchange.agents[reader]
             refusal = refusal_of(event.payload, route.message, address, agent, error)
             if refusal is not None:
                 self.exchange.sent.append(refusal)
+        return len(self.exchange.sent) > before
 
-    def _presence(self, event: Arrived) -> None:
+    def _presence(self, event: Arrived) -> bool:
         """Hear that an agent came or went; one that comes back is told again what it must know."""
         id = presence_of(event.topic)
         if id is None or event.payload not in (ONLINE, OFFLINE):
             self._not_taken("not of the contract", event)
-            return
+            return False
         is_back = event.payload == ONLINE and id in self._present and not event.retained
         self._present[id] = event.payload
         if is_back:
             for agent in self._reliant:
                 if id in agent.relies_on:
                     self._guarded(self.exchange.returned, agent, id)
+        return True
 
     def _stranger(self, id: str) -> Agent:
         stranger = self._strangers.get(id)

@@ -187,9 +187,7 @@ class Process:
             now = self._now()
             if due is not None and due <= now and len(self._outbox) < MOST_UNSENT:
                 events.insert(0, Advanced(now))
-        for event in events:
-            self.node.apply(event)
-        self._unsaved += events
+        self._unsaved += [event for event in events if self.node.apply(event)]
         self._unsaved_words += self.node.take()
         self._save()
         if self.time.is_stopped and not self.has_finished:
@@ -303,6 +301,9 @@ class Process:
             return
         count = recover(self.node, journal)
         self.has_started = True
+        if self.node.is_finished:
+            self.has_finished = True
+            self._ended.set()
         self._outbox.extend(journal.not_taken())
         taken = journal.fact("taken")
         self._taken_until = taken if isinstance(taken, int) else 0

@@ -30,7 +30,7 @@ class Word(StrEnum):
 class Lead(msgspec.Struct, frozen=True):
     """How time goes where it is led."""
 
-    start_at: int  # simulated, seconds UTC, at the word `start`
+    start_at: int | None  # simulated, seconds UTC, at the word `start`; None: the real time
     speed: float
 
 
@@ -77,7 +77,8 @@ class Timekeeping:
 
     def _start(self) -> None:
         if self.lead is not None:
-            self.clock.set(self.lead.start_at, self.lead.speed)
+            at = self.lead.start_at
+            self.clock.set(self.clock.wall() if at is None else at, self.lead.speed)
             self.tell()
         elif self.is_real:
             self.clock.set(self.clock.wall(), 1.0)
@@ -115,7 +116,7 @@ class Timekeeping:
 
     def tell(self) -> None:
         """Say what time it is, if that is ours to say."""
-        if self.lead is not None:
+        if self.lead is not None and self.has_started:
             self._say(self.clock.news())
 
     def tick(self) -> None:

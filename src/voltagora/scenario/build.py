@@ -79,8 +79,21 @@ def _parameters(scenario: Scenario, kind: str) -> dict[str, Any]:
     return parameters
 
 
-def build_area(scenario: Scenario, plan: AreaPlan, market_prices: PriceSeries | None = None) -> AreaAgents:
-    """Make the agents of one grid area."""
+def build_area(
+    scenario: Scenario,
+    plan: AreaPlan,
+    market_prices: PriceSeries | None = None,
+    *,
+    hardware: bool = True,
+) -> AreaAgents:
+    """Make the agents of one grid area.
+
+    Args:
+        scenario: whose strategies they use.
+        plan: who they are.
+        market_prices: day-ahead prices, if pricing is `market`.
+        hardware: whether stations hear at all who plugs in; if not, all come as booked.
+    """
     calendar = Calendar(scenario.time_zone, scenario.step_minutes)
     strategies = build_strategies(scenario)
     area = plan.area
@@ -111,21 +124,21 @@ def build_area(scenario: Scenario, plan: AreaPlan, market_prices: PriceSeries | 
             )
             for name, network in area.recommenders
         ],
-        stations=_stations(scenario, plan, market, strategies),
+        stations=_stations(scenario, plan, market, strategies, hardware=hardware and deviates(plan)),
         profiles=_profiles(scenario, plan, calendar, strategies),
         vehicles=_vehicles(scenario, plan, strategies),
     )
 
 
 def _stations(
-    scenario: Scenario, plan: AreaPlan, market: Market, strategies: Strategies
+    scenario: Scenario, plan: AreaPlan, market: Market, strategies: Strategies, *, hardware: bool
 ) -> list[StationAgent]:
     area = plan.area
     recommender_of = {network: name for name, network in area.recommenders}
     rules = StationRules(
         negotiation_rounds=scenario.negotiation.rounds,
         offers_flexibility=scenario.negotiation.stations_start,
-        hears_hardware=deviates(plan),
+        hears_hardware=hardware,
         no_show_minutes=scenario.drivers.no_show_minutes,
         reports_confidence=scenario.stations.report_confidence,
     )
