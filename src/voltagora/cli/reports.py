@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from voltagora.domain.errors import InputError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -18,23 +20,57 @@ GOOD, BAD = "green", "dark_orange3"
 
 
 def report_command(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run.", show_default=False)],
+    directory: Annotated[
+        Path,
+        typer.Argument(metavar="DIR", help="Folder of a run, or of recorded messages.", show_default=False),
+    ],
     figures: Annotated[bool, typer.Option("--figures", help="Also write every figure as PNG.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON instead.")] = False,
+    scenario: Annotated[
+        str | None,
+        typer.Option(help="Of recorded messages: what was played, to know the vehicles that never spoke."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Of recorded messages: folder for the result; default DIR/report.")
+    ] = None,
 ) -> None:
-    """Print the figures of a run and write its report.html and figures/ anew."""
+    """Print the figures of a run and write its report.html and figures/ anew.
+
+    Of recorded messages (`voltagora collect`, or the messages.parquet of a run by itself) a whole result is
+    made: the same tables, run.json and report as of a simulation.
+    """
     from voltagora.results import store
     from voltagora.results.report import report_files
     from voltagora.results.result import Result
+    from voltagora.scenario.recorded_read import is_recorded
 
-    result = Result.load(directory)
+    if not (directory / store.MANIFEST).is_file() and is_recorded(directory):
+        result = _result_of_record(directory, scenario, out or directory / "report")
+    elif scenario is not None or out is not None:
+        raise InputError("DIR", str(directory), "recorded messages, to use --scenario or --out")
+    else:
+        result = Result.load(directory)
+    folder = result.path or directory
     for name, content in report_files(result, png=figures).items():
-        store.replace_file(directory / name, content)
+        store.replace_file(folder / name, content)
     if as_json:
         typer.echo(store.to_json(result.metrics).decode(), nl=False)
     else:
         _print(metrics_table(result))
-        typer.echo(f"report: {directory / 'report.html'}")
+        for notice in result.manifest.get("notices", ()):
+            typer.echo(f"note: {notice}")
+        typer.echo(f"report: {folder / 'report.html'}")
+
+
+def _result_of_record(directory: Path, scenario: str | None, out: Path) -> Result:
+    """Make a result of messages and store it, in place of an earlier one."""
+    from voltagora.results import store
+    from voltagora.scenario.recorded import report_recorded
+
+    store.check_free(out, force=True)
+    result = report_recorded(directory, scenario)
+    result.save(out, force=True, report=False)
+    return result
 
 
 def compare_command(

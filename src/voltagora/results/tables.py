@@ -212,13 +212,14 @@ def vehicles_table(records: Iterable[VehicleRecord], sessions: pa.Table, needs: 
             pa.array([vehicle.area for vehicle in ordered], TEXT),
             names,
             pa.array([vehicle.vehicle_type for vehicle in ordered], TEXT),
-            pa.array(capacity),
+            pa.array(capacity, from_pandas=True),
             pa.array(_sum_by(of_need, np.ones(len(needs)), len(ordered)).astype(np.int64)),
             pa.array(_sum_by(of_need, made, len(ordered)).astype(np.int64)),
             pa.array(charged),
             pa.array(discharged),
             pa.array(total("cost_by_end_eur")),
-            pa.array((charged + discharged) / (2 * capacity)),
+            # Of a record a capacity may be unknown; whoever never moved a kWh made no cycle all the same.
+            pa.array(np.where(charged + discharged > 0, (charged + discharged) / (2 * capacity), 0.0)),
         ],
         schema=VEHICLES,
     )
