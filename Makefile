@@ -1,8 +1,11 @@
 # Everything a checkout needs, from nothing but Python 3.11+ (tests use npm and some Debian packages, too).
 #   make run     simulate the published ten-day experiment and say where its report is
 #   make test    linters, types, layers, then every test
+#   make live    a village as live agents over MQTT, broker included; ctrl-C leaves
 #   make bench   speed, as ratios measured side by side
 #   make bench-hub  the hub beside mosquitto
+#   make bench-live a live market beside bare MQTT clients
+#   make live-deps  the programs that live tests talk to: mosquitto (Debian)
 #   make fuzz    attack the hub for SECONDS (60): noise, programs compared with mosquitto
 #   make clean   remove what these made
 
@@ -15,9 +18,11 @@ WORKERS ?= 2
 NODE := build/node
 PEERS := build/node-mqtt
 SECONDS ?= 60
+LIVE ?= quickstart
+LIVE_OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench bench-hub fuzz clean install install-test
+.PHONY: help run live live-deps test lint bench bench-hub bench-live fuzz clean install install-live install-test
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -25,6 +30,9 @@ help:
 run: install
 	$(BIN)/voltagora run $(SCENARIO) --out $(OUT) --force
 	@echo "Open $(OUT)/report.html in a browser."
+
+live: install-live
+	$(BIN)/voltagora live $(LIVE) $(LIVE_OPTIONS)
 
 test: lint $(NODE)/.installed $(PEERS)/.installed
 	$(BIN)/python -m pytest -n $(WORKERS)
@@ -42,6 +50,11 @@ bench: install-test
 bench-hub: install-test
 	$(BIN)/python -m benchmarks.bench_hub
 
+bench-live: install-test
+	$(BIN)/python -m benchmarks.bench_live
+
+live-deps: $(PEERS)/.installed
+
 # Coverage-guided, so a library is needed that builds on it; only here.
 fuzz: install-test $(PEERS)/.installed
 	$(BIN)/python -m pip install --quiet "atheris>=3; platform_system == 'Linux'"
@@ -51,6 +64,7 @@ clean:
 	rm -rf $(VENV) build dist runs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 
 install: $(VENV)/.installed
+install-live: $(VENV)/.installed-live
 install-test: $(VENV)/.installed-test
 
 $(VENV)/.installed: pyproject.toml
@@ -61,6 +75,10 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-live: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable ".[live]"
 	@touch $@
 
 # Dependency groups are read by pip 25.1 and later.
