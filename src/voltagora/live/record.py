@@ -119,8 +119,9 @@ class Recorder:
         self.rotate_if_due()
 
     def _row(self, sequence: int, received: int, arrival: Arrival) -> Row:
-        if arrival.topic == CLOCK:
-            self._time.follow(arrival.payload, received, is_retained=arrival.retained)
+        if arrival.topic == CLOCK and not arrival.retained:
+            # A retained tick may be left over from an earlier market; one that runs ticks again soon.
+            self._time.follow(arrival.payload, received)
         found = message_on(arrival.topic)
         return (
             sequence,
@@ -187,21 +188,18 @@ class SimulatedTime:
             received, payload = kept.split(b" ", 1)
             self.follow(payload, int(received))
 
-    def follow(self, payload: bytes, received: int, *, is_retained: bool = False) -> None:
+    def follow(self, payload: bytes, received: int) -> None:
         """Take a tick; what is no tick changes nothing.
 
         Args:
             payload: of the tick.
             received: when it came, microseconds UTC.
-            is_retained: it was said some time before, which its publisher's wall clock tells.
         """
         try:
             news = ClockNews.read(payload)
         except InputError:
             return
         self._told, self._since, self._speed = int(news.simulated_time) * 1_000_000, received, news.speed
-        if is_retained:
-            self._since = min(received, int(news.start) * 1_000_000)
         self._news = {"clock": b"%d %s" % (received, payload)}
 
     def at(self, received: int) -> int | None:

@@ -66,6 +66,11 @@ def result_of(heard: Iterable[Heard], scenario: Scenario | None = None, *, sourc
             books.count_word()
     if not books.days:
         raise InputError("DIR", source, "the record of a market; no day's imbalance or prices are in it")
+    if not books.is_dated:
+        raise InputError(
+            *("DIR", source),
+            "a record with the topic `clock` in it; without it nobody knows what time it was for the agents",
+        )
     return _Outcome(books, sieve, scenario, last_real).result()
 
 

@@ -70,6 +70,11 @@ class Books:
         """Every day that is on record."""
         return [day for area in self.areas.values() for day in area.days.values()]
 
+    @property
+    def is_dated(self) -> bool:
+        """Whether the time of any message is within a day that the messages are about."""
+        return any(self._day_at(moment) is not None for moment in (self.first_at, self.now) if moment)
+
     # While the record is read.
 
     def pass_time(self, at: int | None) -> None:
@@ -256,13 +261,23 @@ class Books:
             )
         if self.sessions.unbooked:
             found.append(
-                f"{self.sessions.unbooked} sessions have schedules on record but no booking; "
-                "they count in the balance only"
+                f"{_number(self.sessions.unbooked, 'session has a schedule', 'sessions have schedules')} "
+                "on record but no booking: in the balance they count, in no other figure"
+            )
+        strange = len(self.sessions.stations - self._stations.keys())
+        if strange:
+            found.append(
+                f"{_number(strange, 'station has', 'stations have')} no registration on record: it seems to "
+                "begin after the market: what was said before is in no figure"
             )
         lost = sum(self.area_of(vehicle) == NOBODY for vehicle in self.fleet.vehicles)
         if lost:
-            found.append(f"{lost} vehicles are in no grid area, as nobody who answered them is")
+            found.append(f"{_number(lost, 'vehicle is', 'vehicles are')} in no grid area that is on record")
         return found
+
+
+def _number(count: int, one: str, more: str) -> str:
+    return f"{count} {one if count == 1 else more}"
 
 
 _HANDLERS: Final[dict[type[Message], Callable[[Books, Told], Any]]] = {

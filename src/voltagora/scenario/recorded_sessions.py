@@ -92,6 +92,11 @@ class SessionBook:
         return self._stations.setdefault(reservation, station) == station
 
     @property
+    def stations(self) -> set[str]:
+        """Whose sessions they are."""
+        return set(self._stations.values())
+
+    @property
     def unbooked(self) -> int:
         """How many sessions have schedules on record, but no booking."""
         return len(self._schedules.keys() - self._booked.keys())
