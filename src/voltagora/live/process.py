@@ -82,6 +82,7 @@ class Process:
         self._unsaved_words: list[Outgoing] = []
         self._facts: dict[str, object] = {}
         self._outbox: deque[tuple[int, Outgoing]] = deque()
+        self._own_words: deque[Publication] = deque()  # presence and time: said anew after a restart
         self._number = 0
         self._taken: set[int] = set()
         self._taken_until = 0
@@ -135,6 +136,7 @@ class Process:
     def disconnected(self, why: str) -> None:
         """Wait; nothing is asked again meanwhile."""
         self.is_connected = False
+        self._own_words.clear()
         log.warning("no connection to the broker: %s", why)
 
     def arrived(self, arrivals: Sequence[Arrival]) -> None:
@@ -218,7 +220,9 @@ class Process:
         self._pump()
 
     def _pump(self) -> None:
-        outbox, transport = self._outbox, self.transport
+        outbox, own_words, transport = self._outbox, self._own_words, self.transport
+        while own_words and transport.waiting < MOST_UNDER_WAY:
+            transport.publish(own_words.popleft())
         while outbox and transport.waiting < MOST_UNDER_WAY:
             number, words = outbox.popleft()
             transport.publish(words.numbered(number))
@@ -280,9 +284,10 @@ class Process:
         self._facts["clock"] = payload
 
     def _publish_word(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        """Publish what is not an agent's, and is said anew after a restart."""
+        """Publish what is not an agent's, and would be out of date if it had to wait for a connection."""
         if self.is_connected:
-            self.transport.publish(Publication(number=0, topic=topic, payload=payload, retain=retain))
+            self._own_words.append(Publication(number=0, topic=topic, payload=payload, retain=retain))
+            self._pump()
 
     # The beginning and the end.
 
@@ -323,9 +328,11 @@ class Process:
         for agent in self.node.agents:
             self._publish_word(presence_topic(agent.id), OFFLINE, retain=True)
         if self.is_connected:
-            self._pump()
             try:
                 async with asyncio.timeout(GOODBYE_SECONDS):
+                    while self._own_words or self._outbox:
+                        await self.transport.drain(MOST_UNDER_WAY // 2)
+                        self._pump()
                     await self.transport.drain(0)
             except TimeoutError:
                 log.warning(
