@@ -1,0 +1,1 @@
+"""The platform: users, topics, services and rights on a broker. It knows topics, not vehicles."""
