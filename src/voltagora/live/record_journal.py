@@ -5,12 +5,15 @@ Every batch is one transaction, committed before the broker is told that it was 
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from voltagora.domain.errors import InputError, RunError
+
+log = logging.getLogger("voltagora.collect")
 
 FILE: Final = "journal.sqlite"
 VERSION: Final = 1
@@ -118,8 +121,15 @@ class RecordJournal:
         ).fetchone()
 
     def close(self) -> None:
-        """Close the file."""
-        self._database.close()
+        """Close the file, without the room that its messages took if they are gone."""
+        try:
+            if not self._database.execute("SELECT EXISTS (SELECT 1 FROM message)").fetchone()[0]:
+                self._database.execute("VACUUM")
+        except sqlite3.Error as error:
+            # A large file is no reason to fail, and somebody may be reading it.
+            log.debug("%s: not made smaller: %s", self.path, error)
+        finally:
+            self._database.close()
 
 
 class _Transaction:

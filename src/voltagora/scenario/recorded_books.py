@@ -27,6 +27,7 @@ from voltagora.protocols.cp06_imbalance import ImbalanceBroadcast
 from voltagora.protocols.cp07_prices import PricesBroadcast
 from voltagora.protocols.cp08_schedule import UpdatedChargingSchedule, UpdateScheduleOutcome
 from voltagora.protocols.cp09_profile_registration import (
+    ProfileRegistration,
     RegisterElectricityConsumer,
     RegisterElectricityProducer,
 )
@@ -61,6 +62,7 @@ class Books:
         self._stations: dict[str, RegisterChargingStation] = {}  # accepted by anybody
         self._area_of: dict[str, str] = {}  # of every agent that a message places
         self._asked: dict[tuple[str, str], Told] = {}  # CP4, CP8 to CP10, by asker and msg_id
+        self._accepted_by: dict[tuple[str, str], str] = {}  # the first of EI and MD to accept one of them
         self._offers: dict[tuple[str, ...], StationProposal] = {}
         self._counts: Counter[tuple[str, str, bool]] = Counter()  # protocol, area or agent, is it an area
         self._words = 0
@@ -126,6 +128,17 @@ class Books:
             self._stations[told.ids[0]] = request
         elif told.role in (IMBALANCE, PRICING):
             self._area(request.grid_area).accept(told.role, asked)
+            self._forget_if_answered(told, asked)
+
+    def _forget_if_answered(self, told: Told, asked: Told) -> None:
+        """Let go of what both have accepted; registrations, which are few, say what their outcomes answer."""
+        key = (told.ids[0], told.message.in_reply_to)
+        if isinstance(asked.message, ProfileRegistration):
+            return
+        if self._accepted_by.pop(key, told.role) == told.role:
+            self._accepted_by[key] = told.role
+        else:
+            del self._asked[key]
 
     def _schedule(self, told: Told) -> None:
         self._ask(told)
