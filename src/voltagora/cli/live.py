@@ -154,7 +154,7 @@ async def _broker(run: LiveRun, broker: _Broker) -> AsyncIterator[tuple[BrokerUr
 
     if broker.url is not None:
         url = BrokerUrl.parse(broker.url)
-        yield url, _transport(run, url, broker)
+        yield url, _transport(run, url)
         return
     from voltagora.hub.errors import HubError, SetupError
     from voltagora.hub.server import Hub
@@ -165,7 +165,7 @@ async def _broker(run: LiveRun, broker: _Broker) -> AsyncIterator[tuple[BrokerUr
     try:
         async with Hub(mqtt=address, data=data) as hub:
             url = BrokerUrl.parse(hub.addresses["MQTT"])
-            yield url, _transport(run, url, broker)
+            yield url, _transport(run, url)
     except SetupError as error:
         if error.field == "mqtt":
             raise InputError(
@@ -179,10 +179,11 @@ async def _broker(run: LiveRun, broker: _Broker) -> AsyncIterator[tuple[BrokerUr
         raise VoltAgoraError(str(error)) from None
 
 
-def _transport(run: LiveRun, url: BrokerUrl, broker: _Broker) -> Transport:
+def _transport(run: LiveRun, url: BrokerUrl) -> Transport:
+    """Make the connection of this process; its client id is the part it plays, so that a restart finds it."""
     from voltagora.live.mqtt import MqttTransport
 
-    return MqttTransport(url)
+    return MqttTransport(url, client_id=run.client_id, clean=run.journal is None)
 
 
 def _time(text: str) -> int:

@@ -12,6 +12,7 @@ from voltagora.hub.will import Will, will_of
 from voltagora.hub.wire import connect, primitive, publish
 from voltagora.hub.wire.connect import V5, Connect
 from voltagora.hub.wire.properties import Properties, Property
+from voltagora.hub.wire.publish import SENDER
 
 if TYPE_CHECKING:
     from voltagora.hub.connection import Connection
@@ -139,6 +140,8 @@ class Handshake:
         given[Property.TOPIC_ALIAS_MAXIMUM] = limits.topic_aliases
         if limits.server_keep_alive is not None:
             given[Property.SERVER_KEEP_ALIVE] = limits.server_keep_alive
+        # So that a client knows that `sender` on publications is ours and not their publisher's.
+        given[Property.USER] = [("stamps", SENDER)]
         return given
 
     def refuse(self, reason: Reason) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable
@@ -140,6 +141,14 @@ class LiveRun:
         else:
             self.process = Process(self.node, transport, self._plan(), self.journal, Clock())
             await self.process.run()
+
+    @property
+    def client_id(self) -> str:
+        """Name this process to the broker, the same at each start."""
+        part = self.stage.part
+        names = part.ids or tuple(part.kinds if not part.is_whole else ("all",))
+        digest = hashlib.blake2b("/".join(names).encode(), digest_size=4).hexdigest()
+        return f"voltagora-{'-'.join(names)[:40]}-{digest}"
 
     def leave(self) -> None:
         """Go; the journal keeps what is needed to come back."""
