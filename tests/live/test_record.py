@@ -332,3 +332,36 @@ def test_the_last_messages_of_a_file_are_found_over_its_groups(tmp_path: Path) -
     recorder.close()
     newest = newest_rows(tmp_path / "r" / part_name(1), 5000)
     assert [row[SEQUENCE] for row in newest] == list(range(4001, 9001))
+
+
+def test_it_can_be_read_while_it_is_written(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "r", rotation=Rotation(rows=3))
+    recorder.take([said("a"), said("b")])
+    reading = record_rows(tmp_path / "r")
+    seen = [next(reading)[PAYLOAD]]
+    recorder.take([said("c")])  # which moves all of them into a file
+    recorder.take([said("d")])
+    seen += [row[PAYLOAD] for row in reading]
+    assert seen[:2] == [b"a", b"b"]
+    assert column(tmp_path / "r", PAYLOAD) == [b"a", b"b", b"c", b"d"]
+    recorder.close()
+
+
+def test_a_file_finished_between_reading_files_and_journal_is_read_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(tmp_path / "r")
+    recorder.take([said("a")])
+    recorder.rotate()
+    recorder.take([said("b")])
+    open_journal = record_files.journal_as_it_is
+
+    def in_between(folder: Path) -> object:
+        monkeypatch.setattr(record_files, "journal_as_it_is", open_journal)
+        recorder.rotate()
+        recorder.take([said("c")])
+        return open_journal(folder)
+
+    monkeypatch.setattr(record_files, "journal_as_it_is", in_between)
+    assert column(tmp_path / "r", PAYLOAD) == [b"a", b"b", b"c"]
+    recorder.close()

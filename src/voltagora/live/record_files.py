@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from voltagora.domain.errors import InputError, RunError
 from voltagora.live import record_csv
 from voltagora.live.record_journal import FILE as JOURNAL
-from voltagora.live.record_journal import RecordJournal, Row
+from voltagora.live.record_journal import Row, journal_as_it_is
 
 _NAME: Final = re.compile(r"messages-(\d{6,})\.parquet")
 _ROWS_AT_A_TIME: Final = 4096
@@ -86,26 +86,32 @@ def newest_rows(path: Path, count: int) -> list[Row]:
 
 
 def record_rows(folder: Path) -> Iterator[Row]:
-    """Read every message of a record once, in order, those still in the journal as well.
+    """Read every message of a record once, in order, also while it is being written.
 
     Raises:
         InputError: a file is damaged.
     """
-    last = 0
-    for _, path in parts(folder):
-        try:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(_ROWS_AT_A_TIME):
-                    yield from _rows_of(batch)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(str(path), str(error), "a file that `voltagora collect` wrote whole") from error
-        last = last_sequence(path)
-    if (folder / JOURNAL).is_file():
-        journal = RecordJournal(folder)
-        try:
-            yield from journal.rows(after=last)
-        finally:
-            journal.close()
+    number = last = 0
+    while True:
+        for number, path in parts(folder, after=number):
+            yield from _part_rows(path)
+            last = last_sequence(path)
+        if not (folder / JOURNAL).is_file():
+            return
+        with journal_as_it_is(folder) as rows:
+            # A message leaves the journal only after its file is there: without a new one none is missed.
+            if not parts(folder, after=number):
+                yield from rows(last)
+                return
+
+
+def _part_rows(path: Path) -> Iterator[Row]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(_ROWS_AT_A_TIME):
+                yield from _rows_of(batch)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(str(path), str(error), "a file that `voltagora collect` wrote whole") from error
 
 
 def write_part(folder: Path, number: int, rows: Callable[[], Iterable[Row]], *, csv: bool) -> int:

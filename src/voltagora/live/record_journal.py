@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -104,9 +105,9 @@ class RecordJournal:
         """Give what was remembered."""
         return dict(self._database.execute("SELECT name, value FROM fact"))
 
-    def rows(self, after: int = 0) -> Iterator[Row]:
+    def rows(self) -> Iterator[Row]:
         """Read the messages in order, a few at a time."""
-        yield from self._database.execute(_READ + "WHERE sequence > ? ORDER BY sequence", (after,))
+        yield from self._database.execute(_READ + "ORDER BY sequence")
 
     def newest(self, count: int) -> list[Row]:
         """Give the last so many messages, in order."""
@@ -130,6 +131,27 @@ class RecordJournal:
             log.debug("%s: not made smaller: %s", self.path, error)
         finally:
             self._database.close()
+
+
+@contextmanager
+def journal_as_it_is(folder: Path) -> Iterator[Callable[[int], Iterator[Row]]]:
+    """Open a journal to read it as it stands at this moment, also while somebody writes it.
+
+    Gives a function that reads the messages beyond a sequence number.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = folder / FILE
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            database.execute("BEGIN")
+            # A journal that has just been made has no tables yet.
+            is_made = database.execute("PRAGMA user_version").fetchone()[0] == VERSION
+            query = _READ + "WHERE sequence > ? ORDER BY sequence"
+            yield lambda after: iter(database.execute(query, (after,)) if is_made else ())
+    except sqlite3.Error as error:
+        raise InputError(str(path), str(error), "a journal of `voltagora collect`") from error
 
 
 class _Transaction:
