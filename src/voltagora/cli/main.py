@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from voltagora import __version__
+from voltagora.cli.collect import collect_command
 from voltagora.cli.contract import protocols_command
 from voltagora.cli.decisions import strategies_command, try_command
 from voltagora.cli.hub import hub
@@ -121,6 +122,7 @@ app.command("strategies")(strategies_command)
 app.command("try")(try_command)
 app.command("report")(report_command)
 app.command("compare")(compare_command)
+app.command("collect")(collect_command)
 app.command("protocols")(protocols_command)
 app.command("live")(live_command)
 app.command("replay")(replay_command)
