@@ -46,14 +46,11 @@ def part_name(number: int, ending: str = "parquet") -> str:
     return f"messages-{number:06d}.{ending}"
 
 
-def parts(folder: Path) -> list[tuple[int, Path]]:
-    """List the finished files with their numbers, in order."""
-    found = [
-        (int(match[1]), path)
-        for path in folder.iterdir()
-        if (match := _NAME.fullmatch(path.name)) is not None
-    ]
-    return sorted(found)
+def parts(folder: Path, after: int = 0) -> list[tuple[int, Path]]:
+    """List the finished files with their numbers, in order, those beyond a number."""
+    matches = ((_NAME.fullmatch(path.name), path) for path in folder.iterdir())
+    found = ((int(match[1]), path) for match, path in matches if match is not None)
+    return sorted((number, path) for number, path in found if number > after)
 
 
 def is_record(folder: Path) -> bool:
@@ -91,16 +88,16 @@ def record_rows(folder: Path) -> Iterator[Row]:
     Raises:
         InputError: a file is damaged.
     """
-    number = last = 0
+    read = last = 0
     while True:
-        for number, path in parts(folder, after=number):
+        for number, path in parts(folder, after=read):
             yield from _part_rows(path)
-            last = last_sequence(path)
+            read, last = number, last_sequence(path)
         if not (folder / JOURNAL).is_file():
             return
         with journal_as_it_is(folder) as rows:
             # A message leaves the journal only after its file is there: without a new one none is missed.
-            if not parts(folder, after=number):
+            if not parts(folder, after=read):
                 yield from rows(last)
                 return
 
