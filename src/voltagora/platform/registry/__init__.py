@@ -1,0 +1,1 @@
+"""The registry: users, topics, services, rights, tokens and who did what, in one database."""
