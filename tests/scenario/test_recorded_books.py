@@ -196,3 +196,20 @@ def test_a_station_counts_once_somebody_has_taken_its_registration() -> None:
     record.ask(1, "CS/silent/RegisterChargingStation", another, "RegistrationOutcome", by="")
     record.ask(1, "CS/taken/RegisterChargingStation", another, "RegistrationOutcome", by="SR")
     assert record.result().tables["stations"]["station"].to_pylist() == ["cs", "taken"]
+
+
+def test_what_trickles_in_after_the_last_day_begins_no_other() -> None:
+    record = Record()
+    news = {"grid_area": "main", "day": "2020-01-02", "revision": 1}
+    tomorrow = day([0.2] * 24, DAY + 24 * HOUR)
+    record.say(2, "MD/ElectricityPrices", {**news, "buy": tomorrow, "sell": tomorrow})
+    alone = record.balances()
+    late = {"in_reply_to": "m1", "responder": "sr", "accepted": True}
+    record.say(24.1, "CS/cs/UpdateAvailabilityOutcome", late)
+    record.heard.append(Heard(at=DAY + 26 * HOUR, real=0.0, topic="timer", payload=b"stop"))
+
+    result = result_of(record.heard)
+
+    assert len(result.tables["slots"]) == 24
+    assert {row["account"]: row["balance_eur"] for row in result.tables["ledger"].to_pylist()} == alone
+    assert result.metrics["messages"]["CP12"] == 1

@@ -62,8 +62,8 @@ def result_of(heard: Iterable[Heard], scenario: Scenario | None = None, *, sourc
         told = sieve.message(it, books.now)
         if told is not None:
             books.read(told)
-        elif word is not None:
-            books.count_word()
+        elif word == "start":
+            books.count_start()
     if not books.days:
         raise InputError("DIR", source, "the record of a market; no day's imbalance or prices are in it")
     if not books.is_dated:

@@ -37,7 +37,7 @@ from voltagora.protocols.cp10_expected_energy import (
     UpdateProfileOutcome,
 )
 from voltagora.protocols.cp12_availability import UpdatedStationAvailability
-from voltagora.protocols.message import Message
+from voltagora.protocols.message import Message, Reply
 from voltagora.protocols.topic import Kind
 from voltagora.results.collector import Span
 from voltagora.scenario.recorded_area import IMBALANCE, PRICING, AreaBook
@@ -56,6 +56,7 @@ class Books:
     def __init__(self) -> None:
         self.now = 0
         self.first_at: int | None = None
+        self.last_at = 0  # of what was asked or broadcast
         self.areas: dict[str, AreaBook] = {}
         self.sessions = SessionBook()
         self.fleet = FleetBook(self.sessions)
@@ -75,7 +76,7 @@ class Books:
     @property
     def is_dated(self) -> bool:
         """Whether the time of any message is within a day that the messages are about."""
-        return any(self._day_at(moment) is not None for moment in (self.first_at, self.now) if moment)
+        return any(self._day_at(moment) is not None for moment in (self.first_at, self.last_at) if moment)
 
     # While the record is read.
 
@@ -83,25 +84,25 @@ class Books:
         """Let it be so late, seconds UTC; None: it is not known. Once a market runs time never goes back."""
         if at is None:
             return
-        if not self.areas:
-            self.now = at
-        elif at > self.now:
-            self.now = at
-            for area in self.areas.values():
-                area.advance(at)
+        self.now = max(self.now, at) if self.areas else at
 
     def word_of(self, heard: Heard) -> str | None:
         """Give what the operator said, if it was the operator."""
         return heard.payload.decode() if heard.topic == TIMER and heard.payload in WORDS else None
 
-    def count_word(self) -> None:
-        """Count a word of the operator."""
+    def count_start(self) -> None:
+        """Count the word that began the run; others of the operator are no part of what a run says."""
         self._words += 1
 
     def read(self, told: Told) -> None:
         """Take one message."""
         if self.first_at is None:
             self.first_at = told.at
+        if not isinstance(told.message, Reply):
+            # Late answers and the ticks of a clock that runs on after the end begin no slot and no day.
+            self.last_at = told.at
+            for area in self.areas.values():
+                area.advance(told.at)
         handler = _HANDLERS.get(told.kind)
         if handler is not None:
             handler(self, told)
@@ -198,7 +199,7 @@ class Books:
     def span(self) -> Span:
         """Give the days that the record touches."""
         first = self._day_at(self.now if self.first_at is None else self.first_at)
-        last = self._day_at(self.now)
+        last = self._day_at(self.last_at)
         start = min(day.start for day in self.days) if first is None else first.start
         end = max(day.end for day in self.days) if last is None else last.end
         return Span(start=start, end=max(end, start))
@@ -259,7 +260,7 @@ class Books:
             found.append(
                 "made from messages alone: a vehicle that never asked is in no figure, types are not known"
             )
-        last = self._day_at(self.now)
+        last = self._day_at(self.last_at)
         if last is not None and self.now < span.end - last.step_minutes * 60:
             found.append(f"the last message is of {Time(self.now)}; later slots stand as they were planned")
         unpriced = sum(
