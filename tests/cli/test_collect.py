@@ -8,16 +8,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from brokers import Mosquitto
 from hub_thread import running_hub
 from typer.testing import CliRunner
 
 from voltagora.cli.main import app
+from voltagora.domain.units import Time
+from voltagora.live.clock import ClockNews
 from voltagora.live.record_csv import read_csv
 from voltagora.live.record_files import part_name, parts, record_rows
 from voltagora.results.result import Result
@@ -27,7 +30,7 @@ PATIENCE_SECONDS = 30
 MAIN = "from voltagora.cli.main import main; main()"
 SMALL_DISK = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)); {MAIN}"
 
-Say = Callable[[str, bytes], None]
+Say = Callable[[str, Sequence[bytes]], None]
 
 
 @pytest.fixture
@@ -128,7 +131,7 @@ def await_listening(folder: Path, say: Say, collector: subprocess.Popen[str]) ->
     while not (folder.is_dir() and b"knock" in kept(folder)):
         assert collector.poll() is None, collector.communicate()[1]
         assert time.monotonic() < deadline, "nobody listens"
-        say("knock", b"knock")
+        say("knock", [b"knock"])
         time.sleep(0.1)
 
 
@@ -137,28 +140,45 @@ def kept(folder: Path) -> list[bytes]:
 
 
 @contextmanager
-def hub() -> Iterator[tuple[str, Say]]:
+def hub(_folder: Path) -> Iterator[tuple[str, Say]]:
     with running_hub(websocket=None) as running:
-        yield (
-            f"mqtt://127.0.0.1:{running.mqtt_port}",
-            lambda topic, payload: running.call(lambda: running.hub.publish(topic, payload, qos=1)),
-        )
+
+        def say(topic: str, payloads: Sequence[bytes]) -> None:
+            running.call(lambda: [running.hub.publish(topic, payload, qos=1) for payload in payloads])
+
+        yield f"mqtt://127.0.0.1:{running.mqtt_port}", say
 
 
-def test_a_killed_collector_is_delivered_what_was_said_meanwhile(tmp_path: Path) -> None:
+@contextmanager
+def mosquitto(folder: Path) -> Iterator[tuple[str, Say]]:
+    broker = Mosquitto(folder, more="max_queued_messages 0").open()
+
+    def say(topic: str, payloads: Sequence[bytes]) -> None:
+        command = ["mosquitto_pub", "-p", str(broker.port), "-t", topic, "-q", "1", "-l"]
+        subprocess.run(command, input=b"\n".join(payloads) + b"\n", check=True)
+
+    try:
+        yield f"mqtt://127.0.0.1:{broker.port}", say
+    finally:
+        broker.close()
+
+
+@pytest.mark.parametrize("broker", [hub, mosquitto])
+def test_a_killed_collector_is_delivered_what_was_said_meanwhile(
+    tmp_path: Path, broker: Callable[[Path], AbstractContextManager[tuple[str, Say]]]
+) -> None:
     folder = tmp_path / "r"
-    with hub() as (url, say):
+    numbers = [b"%d" % number for number in range(600)]
+    with broker(tmp_path) as (url, say):
         with collecting(folder, url, "--rotate-rows", "40", "--csv") as first:
             await_listening(folder, say, first)
-            for number in range(100):
-                say("t", b"%d" % number)
+            say("t", numbers[:300])
             await_kept(folder, lambda found: b"50" in found)
             first.send_signal(signal.SIGKILL)
             first.wait()
-        for number in range(100, 200):
-            say("t", b"%d" % number)
+        say("t", numbers[300:])
         with collecting(folder, url, "--rotate-rows", "40", "--csv") as second:
-            await_kept(folder, lambda found: b"199" in found)
+            await_kept(folder, lambda found: numbers[-1] in found)
             second.send_signal(signal.SIGTERM)
             said, errors = second.communicate(timeout=PATIENCE_SECONDS)
             assert second.returncode == 0, errors
@@ -166,21 +186,47 @@ def test_a_killed_collector_is_delivered_what_was_said_meanwhile(tmp_path: Path)
 
     rows = list(record_rows(folder))
     assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
-    firsts = [row[-1] for row in rows if row[3] == "t" and row[7] is None]
-    assert firsts == [b"%d" % number for number in range(200)]
+    assert [row[-1] for row in rows if row[3] == "t" and row[7] is None] == numbers
     in_files = sum(pq.read_metadata(path).num_rows for _, path in parts(folder))
     assert in_files == len(rows)  # nothing is left in the journal
     in_csv = [row for n, _ in parts(folder) for row in read_csv(folder / part_name(n, "csv"))]
     assert [row["payload"].encode() for row in in_csv] == [row[-1] for row in rows]
 
 
+def test_a_market_heard_over_a_broker_has_the_report_of_the_simulation(
+    market: Result, tmp_path: Path
+) -> None:
+    """Its time is told on `clock`, as a live market tells it."""
+    folder, instant = tmp_path / "r", None
+    rows = market.tables["messages"].sort_by([("at", "ascending"), ("wave", "ascending")]).to_pylist()
+    with hub(tmp_path) as (url, say), collecting(folder, url) as collector:
+        await_listening(folder, say, collector)
+        say("timer", [b"start"])
+        for row in rows:
+            if row["at"] != instant:
+                instant = row["at"]
+                now = Time(int(instant.timestamp()))
+                say("clock", [ClockNews(start=Time(0), speed=0.0, simulated_time=now).written()])
+            if row["topic"] != "timer":
+                say(row["topic"], [row["payload"].encode()])
+        say("end", [b"end"])
+        await_kept(folder, lambda found: b"end" in found)
+        collector.send_signal(signal.SIGTERM)
+        _, errors = collector.communicate(timeout=PATIENCE_SECONDS)
+        assert collector.returncode == 0, errors
+
+    code, said, _ = invoke("report", folder, "--json")
+
+    assert code == 0
+    assert json.loads(said) == market.metrics
+
+
 def test_a_collector_whose_disk_is_full_leaves_what_it_cannot_keep_with_the_broker(tmp_path: Path) -> None:
     folder, large = tmp_path / "r", os.urandom(2_000).hex().encode()
-    with hub() as (url, say):
+    with hub(tmp_path) as (url, say):
         with collecting(folder, url, program=SMALL_DISK) as first:
             await_listening(folder, say, first)
-            for number in range(60):
-                say("t", b"%d %s" % (number, large))
+            say("t", [b"%d %s" % (number, large) for number in range(60)])
             _, errors = first.communicate(timeout=PATIENCE_SECONDS)
             assert first.returncode == 1
             assert "journal.sqlite" in errors
@@ -195,14 +241,45 @@ def test_a_collector_whose_disk_is_full_leaves_what_it_cannot_keep_with_the_brok
     assert [int(row[-1].split()[0]) for row in rows] == list(range(60))
 
 
-def test_it_keeps_what_its_filters_match_and_stops_by_itself(tmp_path: Path) -> None:
+def test_it_keeps_what_its_filters_match(tmp_path: Path) -> None:
     folder = tmp_path / "r"
-    with hub() as (url, say):
-        options = ("--filter", "knock", "--filter", "EV/+/ReservationOutcome", "--seconds", "3")
+    with hub(tmp_path) as (url, say):
+        options = ("--filter", "knock", "--filter", "EV/+/ReservationOutcome")
         with collecting(folder, url, *options) as process:
             await_listening(folder, say, process)
-            say("CS/cs/RegisterChargingStation", b"no")
-            say("EV/ev/ReservationOutcome", b"yes")
+            say("CS/cs/RegisterChargingStation", [b"no"])
+            say("EV/ev/ReservationOutcome", [b"yes"])
+            await_kept(folder, lambda found: b"yes" in found)
+            process.send_signal(signal.SIGTERM)
             _, errors = process.communicate(timeout=PATIENCE_SECONDS)
             assert process.returncode == 0, errors
     assert set(kept(folder)) == {b"knock", b"yes"}
+
+
+def test_it_stops_by_itself_and_says_what_it_has(tmp_path: Path) -> None:
+    with hub(tmp_path) as (url, _), collecting(tmp_path / "r", url, "--seconds", "0.5") as process:
+        said, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 0, errors
+    assert "0 messages recorded, 0 in all" in said
+
+
+def test_a_password_comes_from_the_environment_and_is_never_shown(tmp_path: Path) -> None:
+    users = tmp_path / "users.toml"
+    hashed = CliRunner().invoke(app, ["hub", "password"], input="canary-word\n").stdout.strip()
+    rights = 'publish = ["#"]\nsubscribe = ["#"]'
+    users.write_text(f'[users.alice]\npassword = "{hashed}"\n{rights}\n', encoding="utf-8")
+    with running_hub(websocket=None, users=users) as running:
+        url = f"mqtt://127.0.0.1:{running.mqtt_port}"
+        for password, code in (("canary-word", 0), ("wrong-canary", 1)):
+            environment = {**os.environ, "username": "alice", "password": password}
+            options = ["--broker", url, "--out", str(tmp_path / password), "--seconds", "2"]
+            done = subprocess.run(
+                [sys.executable, "-c", MAIN, "collect", *options],
+                env=environment,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == code, done.stderr
+            assert "canary" not in done.stderr
+    assert "user or password" in done.stderr
+    assert b"canary" not in (tmp_path / "canary-word" / "journal.sqlite").read_bytes()

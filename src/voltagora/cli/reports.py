@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +31,10 @@ def report_command(
         str | None,
         typer.Option(help="Of recorded messages: what was played, to know the vehicles that never spoke."),
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Keys of that scenario that were overridden."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Of recorded messages: folder for the result; default DIR/report.")
     ] = None,
@@ -45,9 +50,9 @@ def report_command(
     from voltagora.scenario.recorded_read import is_recorded
 
     if not (directory / store.MANIFEST).is_file() and is_recorded(directory):
-        result = _result_of_record(directory, scenario, out or directory / "report")
-    elif scenario is not None or out is not None:
-        raise InputError("DIR", str(directory), "recorded messages, to use --scenario or --out")
+        result = _result_of_record(directory, scenario, set_ or (), out or directory / "report")
+    elif scenario is not None or set_ or out is not None:
+        raise InputError("DIR", str(directory), "recorded messages, to use --scenario, --set or --out")
     else:
         result = Result.load(directory)
     folder = result.path or directory
@@ -62,13 +67,15 @@ def report_command(
         typer.echo(f"report: {folder / 'report.html'}")
 
 
-def _result_of_record(directory: Path, scenario: str | None, out: Path) -> Result:
+def _result_of_record(directory: Path, scenario: str | None, changes: Sequence[str], out: Path) -> Result:
     """Make a result of messages and store it, in place of an earlier one."""
     from voltagora.results import store
     from voltagora.scenario.recorded import report_recorded
 
+    if changes and scenario is None:
+        raise InputError("--set", list(changes), "given together with --scenario")
     store.check_free(out, force=True)
-    result = report_recorded(directory, scenario)
+    result = report_recorded(directory, scenario, set=changes)
     result.save(out, force=True, report=False)
     return result
 

@@ -5,7 +5,7 @@ Messages tell less than the agents know; docs/collect.md lists what is missing. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,18 +27,24 @@ from voltagora.scenario.settings import Scenario
 TITLE: Final = "recorded messages"
 
 
-def report_recorded(directory: Path | str, scenario: str | Path | None = None) -> Result:
+def report_recorded(
+    directory: Path | str,
+    scenario: str | Path | None = None,
+    *,
+    set: Mapping[str, object] | Sequence[str] = (),
+) -> Result:
     """Make the result of a record.
 
     Args:
         directory: what `voltagora collect` keeps, or a folder with the messages.parquet of a run.
         scenario: the scenario that was played, if there is one: it tells of vehicles that never spoke.
+        set: keys of the scenario that were overridden.
 
     Raises:
         InputError: there is no record of a market in the folder.
         InputErrors: the scenario is wrong.
     """
-    read = None if scenario is None else read_scenario(scenario)
+    read = None if scenario is None else read_scenario(scenario, set, None)
     return result_of(recorded_messages(Path(directory)), read, source=str(directory))
 
 
