@@ -236,6 +236,14 @@ def test_the_run_after_a_stop_is_a_run_of_its_own() -> None:
     assert found.metrics == result_of(messages).metrics
 
 
+def test_what_was_said_before_anybody_told_the_time_counts() -> None:
+    messages = heard(played(*PAPER))
+    early = [msgspec.structs.replace(it, at=None) if it.at == messages[0].at else it for it in messages]
+    assert sum(it.at is None for it in early) > 50
+
+    assert result_of(early).metrics == result_of(messages).metrics
+
+
 def by_start(messages: list[Heard]) -> list[Heard]:
     return sorted(messages, key=lambda it: it.topic != "timer")
 

@@ -19,6 +19,8 @@ from voltagora.scenario.recorded_sieve import Told
 
 IMBALANCE: Final = str(Kind.IMBALANCE)
 PRICING: Final = str(Kind.PRICING)
+DAYS_BEFORE: Final = 8
+"""The first day heard of may be so far ahead; agents ask for 7 at most."""
 
 
 class AreaBook:
@@ -80,9 +82,10 @@ class AreaBook:
         self.days[day.start] = day
         self._ends.add(day.end)
         if self._next_slot is None:
-            # Nothing was known at the slots before.
+            # Nothing was known at the slots before; where the time is not known yet, none has begun.
             step = day.step_minutes * 60
-            self._next_slot = day.start + ((now - day.start) // step + 1) * step
+            since = max(now, day.start - DAYS_BEFORE * 86_400)
+            self._next_slot = day.start + ((since - day.start) // step + 1) * step
             self._step = step
 
     def advance(self, until: int) -> None:
