@@ -152,6 +152,14 @@ def test_what_the_broker_repeats_is_marked_and_what_was_said_twice_is_not(tmp_pa
     assert column(tmp_path / "r", REPEATS) == [None, None, None, 1, 2, None, None, None]
 
 
+def test_a_tick_left_over_from_an_earlier_market_says_nothing(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "r")
+    tick = ClockNews(start=Time(1000), speed=60.0, simulated_time=Time(50_000)).written()
+    recorder.take([said(tick, "clock", retained=True), said(b"no tick", "clock"), said("after")])
+    recorder.close()
+    assert column(tmp_path / "r", SIMULATED) == [None, None, None]
+
+
 def test_the_topic_clock_says_the_time_of_the_agents(tmp_path: Path) -> None:
     now = [1000.0]
     recorder = Recorder(tmp_path / "r", wall=lambda: now[0])

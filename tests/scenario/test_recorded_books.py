@@ -213,3 +213,26 @@ def test_what_trickles_in_after_the_last_day_begins_no_other() -> None:
     assert len(result.tables["slots"]) == 24
     assert {row["account"]: row["balance_eur"] for row in result.tables["ledger"].to_pylist()} == alone
     assert result.metrics["messages"]["CP12"] == 1
+
+
+def test_a_vehicle_that_was_offered_nothing_has_no_capacity_and_made_no_cycle() -> None:
+    record = Record()
+    preferences = {
+        **{"arrival": str(Time(DAY + 10 * HOUR)), "departure": str(Time(DAY + 12 * HOUR))},
+        **{"energy_kwh": 5.0, "connector_type": "any", "power_kw": 7.0, "v2g_allowed": True, "min_soc": 0.1},
+    }
+    asked = {"preferences": preferences, "location": HERE}
+    for at in (8, 8.1):
+        msg_id = record.say(at, "EV/ev/RequestChargingRecommendations", asked)
+        none = {"in_reply_to": msg_id, "responder": "sr", "reason": "no_free_connector"}
+        record.say(at, "EV/ev/ChargingRecommendations", none)
+
+    result = record.result()
+
+    [vehicle] = result.tables["vehicles"].to_pylist()
+    assert (vehicle["area"], vehicle["capacity_kwh"], vehicle["full_cycles"]) == ("main", None, 0.0)
+    [need] = result.tables["needs"].to_pylist()
+    assert (need["rounds"], need["reservation"], need["outcome"]) == (2, None, "no_free_connector")
+    assert result.metrics["full_cycles"] == 0.0
+    assert result.metrics["bookings_asked"] == 1
+    assert result.metrics["refusals"] == {"no_free_connector": 2}
