@@ -218,8 +218,13 @@ def test_what_trickles_in_after_the_last_day_begins_no_other() -> None:
 def test_a_vehicle_that_was_offered_nothing_has_no_capacity_and_made_no_cycle() -> None:
     record = Record()
     preferences = {
-        **{"arrival": str(Time(DAY + 10 * HOUR)), "departure": str(Time(DAY + 12 * HOUR))},
-        **{"energy_kwh": 5.0, "connector_type": "any", "power_kw": 7.0, "v2g_allowed": True, "min_soc": 0.1},
+        "arrival": str(Time(DAY + 10 * HOUR)),
+        "departure": str(Time(DAY + 12 * HOUR)),
+        "energy_kwh": 5.0,
+        "connector_type": "any",
+        "power_kw": 7.0,
+        "v2g_allowed": True,
+        "min_soc": 0.1,
     }
     asked = {"preferences": preferences, "location": HERE}
     for at in (8, 8.1):
