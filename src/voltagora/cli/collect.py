@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voltagora.domain.errors import InputError, InputErrors
-from voltagora.domain.units import Time
 
 if TYPE_CHECKING:
     from voltagora.live.record import Recorder
@@ -82,6 +81,8 @@ def _how_long(
     if until is not None and seconds is not None:
         errors.append(InputError("--until", until, "left out with --seconds"))
     if until is not None:
+        from voltagora.domain.units import Time
+
         try:
             seconds = Time.parse(until) - time.time()
         except ValueError as error:
