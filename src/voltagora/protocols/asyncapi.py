@@ -12,24 +12,46 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from voltagora.protocols.catalogue import CONTRACT_VERSION, MESSAGES, PROTOCOLS
+from voltagora.protocols.catalogue import CONTRACT_VERSION, MESSAGES, PROTOCOLS, Protocol
 from voltagora.protocols.message import Broadcast, Message, Reply, Request
 from voltagora.protocols.published import Schema, components
+from voltagora.protocols.rules import RULES
 from voltagora.protocols.topic import KIND_NAMES, Kind
 
 MQTT_BINDING_VERSION: Final = "0.2.0"
 
 _ABOUT: Final = """\
 Twelve communication protocols by which electric vehicles, charging stations, station recommenders,
-grid areas, producers and consumers trade charging and discharging.
+grid areas, producers and consumers trade charging and discharging. Each tag CP1 to CP12 tells the
+rules of one protocol; operations are tagged by the kind of agent that performs them.
 
-Every payload is one UTF-8 JSON object of at most 256 KiB, nested at most 16 deep; names are unique
-within an object, unknown fields are ignored, null stands for nothing, and a whole number is written
-without a fraction. kWh and kW count with 6 decimals, EUR and EUR/kWh with 5, rounded half to even.
-A request is answered once by each agent it is meant for, `in_reply_to` its `msg_id`; the same
-`msg_id` again gets the same answer and changes nothing. `revision` grows with each change of a
-thing; a lower one is `stale`. Requests and replies go out with QoS 1; broadcasts with QoS 1 and
-retained, so that who comes late has the newest.
+Payloads. Every payload is one UTF-8 JSON object of at most 256 KiB, nested at most 16 deep; names are
+unique within an object, unknown fields are ignored, null stands for nothing, NaN and Infinity for no
+number, and a whole number is written without a fraction. kWh and kW count with 6 decimals, EUR and
+EUR/kWh with 5, rounded half to even. A series covers consecutive slots from `start` on. A day is a
+local one of the grid area: its first slot is the `start` of the day's series.
+
+Requests and replies. A request is answered once by each agent it is meant for, and by no other: EI and
+MD answer for their own grid_area, SR for its own network; who is not meant keeps silent. `in_reply_to`
+is the request's `msg_id`, `responder` the id of who answers. The same `msg_id` of the same sender again
+gets the same answer and changes nothing. The sender of a request is the agent whose id stands in its
+topic (CP2: the vehicle of the recommendation), and there the reply goes; believe a reply only from whom
+you asked. A request that is not of the contract is answered with the reason `invalid_request` and the
+path of the field in `field` (`preferences.arrival`, `connectors[0].power_kw`); one whose `msg_id` or
+asker cannot be read, with nothing. `revision` grows with each change of a thing; a lower one is `stale`,
+the same one again is accepted and changes nothing.
+
+Silence. Without a reply within 10 seconds of real time send the same message again. CP1, CP2, CP3, CP5,
+CP6, CP7: three sends at most, then it counts as refused with the reason `timeout`, which is never sent.
+CP4 and CP8 to CP12: until every agent that it is meant for has answered, with growing pauses of at most
+300 seconds. Who is answered `not_registered` registers again, then says again what was refused.
+
+MQTT. All is published with QoS 1; broadcasts are retained, so that who comes late has the newest, and
+nothing else is but `presence` and `clock`. A retained broadcast may be of an earlier run: whatever is
+said after you came counts more, whatever its revision. Publish `online` on `presence/<your id>`,
+retained, with `offline` as your last will. When an EI, MD or SR on which you rely comes back (`online`
+that is not retained) tell it everything again: CP4 or CP9, then what still stands of CP8, CP10, CP11,
+CP12. Begin at the word `start` on `timer`, or at once when `clock` says that it is some time already.
 """
 
 
@@ -49,7 +71,7 @@ def asyncapi_document() -> Schema:
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
             "tags": [{"name": kind.value, "description": KIND_NAMES[kind]} for kind in Kind]
-            + [{"name": protocol.code, "description": protocol.name} for protocol in PROTOCOLS],
+            + [{"name": protocol.code, "description": _rules(protocol)} for protocol in PROTOCOLS],
         },
         "defaultContentType": "application/json",
         "channels": dict(_channels()) | _LIVE_CHANNELS,
@@ -59,6 +81,13 @@ def asyncapi_document() -> Schema:
             "messages": {message.__name__: _message(message) for message in MESSAGES},
         },
     }
+
+
+def _rules(protocol: Protocol) -> str:
+    """Tell a protocol's name, its rules and its reasons: all that no schema says."""
+    reasons = ", ".join(f"`{reason.value}`" for reason in protocol.reasons)
+    told = f"{protocol.name}. {RULES[protocol.code]}"
+    return f"{told} Reasons: {reasons}." if protocol.reasons else told
 
 
 def _channels() -> Iterator[tuple[str, Schema]]:
@@ -167,18 +196,22 @@ _LIVE_CHANNELS: Final[Schema] = {
     },
     "clock": {
         "address": "clock",
-        "description": "Live only, with an accelerated clock: what time it is; the operator's, retained.",
+        "description": "Live only: what time it is; the operator's, retained and said again every few "
+        "seconds. Take the moment at which a news that is not retained comes for its `start`, and your own "
+        "clock may be wrong. Where there is no such topic, time is the real one.",
         "messages": {
             "Clock": {
                 "name": "Clock",
-                "summary": "From when on, and how much faster than the wall clock, simulated time runs.",
+                "summary": "At `start` of the wall clock it was `simulated_time`; from then on simulated "
+                "time runs `speed` times as fast, 0: not at all.",
                 "payload": {
                     "type": "object",
                     "properties": {
                         "start": _TIME_REF,
-                        "speed": {"type": "number", "exclusiveMinimum": 0},
+                        "speed": {"type": "number", "minimum": 0},
                         "simulated_time": _TIME_REF,
                     },
+                    "required": ["start", "speed", "simulated_time"],
                 },
             }
         },
