@@ -29,7 +29,7 @@ class Refusal(VoltAgoraError):
 
 def missing(*fields: str) -> Refusal:
     """Refuse because fields are missing."""
-    return Refusal(400, {each: "This field is required." for each in fields})
+    return Refusal(400, dict.fromkeys(fields, "This field is required."))
 
 
 def quota(what: str, most: int) -> Refusal:

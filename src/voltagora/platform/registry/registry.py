@@ -1,107 +1,74 @@
-"""The registry, as one object. Signatures first; every method is one transaction or one read.
+"""The registry, as one object: every method is one transaction, or one read of one state.
 
 `user_id` is always who acts. What is refused raises `refusals.Refusal` with the status and the
-exact words of the contract.
+exact words of the contract. It may be used from any thread; writes take turns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Final
 
-from voltagora.platform.registry.entities import (
-    AuditEntry,
-    Change,
-    Quotas,
-    Scope,
-    Service,
-    ServiceDraft,
-    Subscriber,
-    Token,
-    TokenKind,
-    Topic,
-    TopicDraft,
-    TopicRight,
-    User,
-    Visibility,
-)
+from voltagora.platform.registry.audit import Audit
+from voltagora.platform.registry.database import Database, Listener
+from voltagora.platform.registry.entities import Quotas
+from voltagora.platform.registry.exchange import Exchange
+from voltagora.platform.registry.grants import Grants
+from voltagora.platform.registry.logins import Logins
+from voltagora.platform.registry.subscriptions import Subscriptions
+from voltagora.platform.registry.tokens import Tokens
+from voltagora.platform.registry.topics import Topics
+from voltagora.platform.registry.users import Users
+
+RESERVED: Final = ("admin", "broker", "operator")
+"""Usernames that nobody may register: the broker's own, and who everybody is in a hub without users."""
 
 
-class Registry:
-    """Opens (and migrates) a database; close it with `close()` or use it as a context manager."""
+class Registry(Users, Topics, Grants, Exchange, Subscriptions, Tokens, Logins, Audit):
+    """Opens a database and brings its tables up to date.
 
-    quotas: Quotas
+    Args:
+        url: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.
+        quotas: how much one user may have.
+        wall: gives the time, seconds since 1970.
+        reserved: usernames that nobody may register.
+
+    Raises:
+        InputError: the URL is none of these.
+        MissingExtra: the driver is not installed.
+    """
 
     def __init__(
-        self, url: str, *, quotas: Quotas | None = None, wall: Callable[[], float] = ...,
-        reserved: Iterable[str] = ("admin", "broker"),
-    ) -> None: ...
-    def close(self) -> None: ...
-    def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
-        """Have a function called after each commit, in the thread that changed; gives what ends it."""
+        self,
+        url: str,
+        *,
+        quotas: Quotas | None = None,
+        wall: Callable[[], float] = time.time,
+        reserved: Iterable[str] = RESERVED,
+    ) -> None:
+        super().__init__(Database(url, wall), quotas or Quotas(), reserved)
 
-    # Users.
-    def register_user(self, username: str, email: str, password_hash: str, *, confirmed: bool = False) -> User: ...
-    def ensure_admin(self, password_hash: str, username: str = "admin") -> bool: ...
-    def find_user(self, user_id: int | None = None, *, username: str | None = None,
-                  email: str | None = None) -> User | None: ...
-    def users(self) -> tuple[User, ...]: ...
-    def password_hash(self, user_id: int) -> str | None: ...
-    def change_user(self, user_id: int, *, email: str | None = None, password_hash: str | None = None) -> User: ...
-    def confirm_user(self, user_id: int) -> User: ...
-    def set_admin(self, user_id: int, username: str, admin: bool) -> User: ...
-    def delete_user(self, user_id: int) -> None: ...
+    def __enter__(self) -> Registry:
+        return self
 
-    # Topics and rights.
-    def topics(self, *, name: str = "", description: str = "", topic_ontology: str = "",
-               term: str = "") -> tuple[Topic, ...]: ...
-    def find_topic(self, topic_id: int | None = None, *, name: str | None = None) -> Topic | None: ...
-    def create_topic(self, user_id: int, draft: TopicDraft, *,
-                     visibility: Visibility = Visibility.OPEN) -> Topic: ...
-    def change_topic(self, user_id: int, topic_id: int, *, description: str | None = None,
-                     topic_ontology: str | None = None, visibility: Visibility | None = None) -> Topic: ...
-    def delete_topic(self, user_id: int, topic_id: int) -> None: ...
-    def user_topics(self, user_id: int, kind: str = "") -> tuple[TopicRight, ...]: ...
-    def user_topic(self, user_id: int, topic_id: int) -> TopicRight: ...
-    def ask_to_subscribe(self, user_id: int, topic_id: int) -> Topic: ...
-    def grant(self, user_id: int, topic_id: int, username: str, *, sub: bool = False,
-              pub: bool = False) -> TopicRight: ...
-    def revoke(self, user_id: int, topic_id: int, username: str, *, sub: bool = True,
-               pub: bool = True) -> TopicRight: ...
-    def rights_of_topic(self, user_id: int, topic_id: int) -> tuple[TopicRight, ...]: ...
-    def all_rights(self) -> tuple[TopicRight, ...]: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
-    # Services.
-    def services(self, *, name: str = "", description: str = "", service_ontology: str = "",
-                 term: str = "") -> tuple[Service, ...]: ...
-    def services_owned(self, user_id: int) -> tuple[Service, ...]: ...
-    def services_subscribed(self, user_id: int) -> tuple[Service, ...]: ...
-    def find_service(self, service_id: int) -> Service | None: ...
-    def create_service(self, user_id: int, draft: ServiceDraft, *,
-                       visibility: Visibility = Visibility.OPEN) -> Service: ...
-    def update_service(self, user_id: int, service_id: int, draft: ServiceDraft, *,
-                       visibility: Visibility | None = None) -> Service: ...
-    def duplicate_service(self, user_id: int, service_id: int, draft: ServiceDraft) -> Service: ...
-    def delete_service(self, user_id: int, service_id: int) -> None: ...
-    def owned_service(self, user_id: int, service_id: int) -> Service:
-        """A service that the user owns, else the refusal: what build, run, stop and log ask first."""
-    def subscribe_to_service(self, user_id: int, service_id: int) -> tuple[Service, bool]: ...
-    def subscribers(self, service_id: int) -> tuple[Subscriber, ...]: ...
-    def is_subscriber(self, user_id: int, service_id: int) -> bool: ...
-    def grant_service(self, user_id: int, service_id: int, username: str) -> Subscriber: ...
-    def revoke_service(self, user_id: int, service_id: int, username: str) -> None: ...
-    def export_services(self, user_id: int) -> str: ...
-    def import_services(self, user_id: int, text: bytes) -> tuple[Service, ...]: ...
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Have a function called after each commit, in the order of the commits; gives what ends it.
 
-    # Tokens (the secret is shown once, 40 hex digits; stored is its SHA-256).
-    def create_token(self, user_id: int, kind: TokenKind, name: str, *, scope: Scope | None = None,
-                     expires_at: int | None = None, service_id: int | None = None) -> tuple[Token, str]: ...
-    def find_token(self, secret: str) -> Token | None: ...
-    def tokens(self, user_id: int | None = None) -> tuple[Token, ...]: ...
-    def revoke_token(self, user_id: int, token_id: int) -> None: ...
+        It is called in the thread that made the change and before that thread goes on, so it must be
+        quick and may read but not write.
+        """
+        return self._database.listen(listener)
 
-    # Who did what.
-    def note(self, actor: str, action: str, subject: str, detail: str = "") -> None: ...
-    def audit(self, *, actor: str = "", limit: int = 200, before: int | None = None) -> tuple[AuditEntry, ...]: ...
-
-
-__all__ = ["Mapping", "Registry"]
+    def close(self) -> None:
+        """Close all connections to the database."""
+        self._database.close()
