@@ -174,6 +174,20 @@ class Broker:
             if topic.last is not None and allowed and not self._expired(topic.last):
                 yield topic.last
 
+    def forget(self, text: str, keep: Callable[[str], bool] = lambda _: False) -> None:
+        """Drop last and retained values of the topics that a filter matches; nobody is told.
+
+        Args:
+            text: the filter.
+            keep: says which of the topics keep theirs.
+        """
+        for topic in list(self.router.topics.select(parse_filter(text).levels)):
+            if keep(topic.name):
+                continue
+            if topic.retained is not None:
+                self.journal.retained(topic, None)
+            self.router.topics.forget(topic)
+
     def _expired(self, publication: Publication) -> bool:
         return publication.expires is not None and publication.expires <= self.clock.monotonic()
 

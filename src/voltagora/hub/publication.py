@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from voltagora.hub.rights import owner_of
 from voltagora.hub.wire import primitive, publish
 from voltagora.hub.wire.connect import V5
 from voltagora.hub.wire.properties import Properties, Property
@@ -104,7 +105,7 @@ class Publication:
     @property
     def sender(self) -> str:
         """The publisher's user, as stamped."""
-        return self.publisher
+        return owner_of(self.publisher)
 
     @property
     def response_topic(self) -> str | None:

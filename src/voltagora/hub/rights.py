@@ -12,6 +12,18 @@ OPERATOR: Final = "operator"
 """The user that everybody is in a hub without users."""
 
 
+CREDENTIAL: Final = "+"
+"""What may follow a username, to tell apart which of its credentials a connection has: `alice+7`."""
+
+
+def owner_of(user: str) -> str:
+    """Give whose connection this is, `alice` of `alice` and of `alice+7`: what others are told.
+
+    The rights know the two apart, so a credential may be worth less than its owner.
+    """
+    return user.partition(CREDENTIAL)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """What a client shows when it connects."""
@@ -29,7 +41,10 @@ class Rights(Protocol):
     """
 
     def may_connect(self, login: Login) -> str | None:
-        """Give the user this client is, or None; may take its time (a password's hash)."""
+        """Give the user this client is, or None; may take its time (a password's hash).
+
+        A user may be followed by `+` and a word for the credential (`owner_of`).
+        """
 
     def may_publish(self, user: str, topic: str) -> bool:
         """Whether a user may publish there, now."""

@@ -317,6 +317,10 @@ class Hub:
         """See `Broker.last_values`."""
         return list(self.broker.last_values(text, user=user))
 
+    def forget(self, text: str, keep: Callable[[str], bool] = lambda _: False) -> None:
+        """See `Broker.forget`."""
+        self.broker.forget(text, keep)
+
     def revoke(self, user: str) -> None:
         """See `Broker.revoke`."""
         self.broker.revoke(user)

@@ -89,6 +89,16 @@ class TopicTable:
             self.retained += 1
             self.retained_bytes += len(publication.payload)
 
+    def forget(self, topic: Topic) -> None:
+        """Drop the values of a topic, as if nothing had ever been published there."""
+        if topic.retained is not None:
+            self.retained -= 1
+            self.retained_bytes -= len(topic.retained.payload)
+            topic.retained = None
+        if topic.last is not None:
+            self.last_bytes -= len(topic.last.payload)
+            topic.last = None
+
     def select(self, levels: tuple[str, ...]) -> Iterator[Topic]:
         """Give the topics that a filter matches."""
         stack = [(self._root, 0)]

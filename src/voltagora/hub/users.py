@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from voltagora.hub import passwords
 from voltagora.hub.errors import PacketError, SetupError
-from voltagora.hub.rights import Grant, Login, Table
+from voltagora.hub.rights import CREDENTIAL, Grant, Login, Table
 from voltagora.hub.topics import parse_filter
 
 _LISTS: Final = ("publish", "subscribe", "deny")
@@ -127,8 +127,8 @@ def parse_users(text: str, name: str = "users") -> tuple[dict[str, Grant], dict[
 
 
 def _user(where: str, user: str, entry: Any) -> tuple[Grant, str]:
-    if not user or "\0" in user or len(user.encode()) > 1_000:
-        raise SetupError(where, user, "a user name of 1 to 1,000 bytes")
+    if not user or "\0" in user or CREDENTIAL in user or len(user.encode()) > 1_000:
+        raise SetupError(where, user, f"a user name of 1 to 1,000 bytes without {CREDENTIAL}")
     if not isinstance(entry, Mapping):
         raise SetupError(where, entry, "a table with password, publish, subscribe, deny")
     for key in entry:

@@ -7,6 +7,7 @@ from typing import Final
 
 from voltagora.hub.errors import PacketError
 from voltagora.hub.reasons import Reason
+from voltagora.hub.rights import owner_of
 from voltagora.hub.wire import primitive, properties
 from voltagora.hub.wire.connect import V5
 from voltagora.hub.wire.primitive import protocol_error
@@ -28,8 +29,8 @@ _TRAVELLING: Final = (
 
 
 def stamp(user: str) -> bytes:
-    """Write the user property that says who published."""
-    return properties.user_properties([(SENDER, user)])
+    """Write the user property that says who published; which credential it was is nobody's business."""
+    return properties.user_properties([(SENDER, owner_of(user))])
 
 
 def travelling(given: Properties, stamped: bytes) -> bytes:
