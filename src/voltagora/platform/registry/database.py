@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError
 from voltagora.domain.errors import InputError, MissingExtra
 from voltagora.platform.registry import tables
 from voltagora.platform.registry.entities import Change
+from voltagora.platform.registry.names import printable
 from voltagora.platform.registry.refusals import Refusal
 
 _WRITERS_LOCK: Final = 6_021_905
@@ -132,10 +133,10 @@ class Transaction:
         self.connection.execute(
             tables.audit.insert().values(
                 at=self.now,
-                actor=self.username if actor is None else actor[:80],
+                actor=_plain(self.username if actor is None else actor)[:80],
                 action=action,
-                subject=subject[:400],
-                detail=detail[:400],
+                subject=_plain(subject)[:400],
+                detail=_plain(detail)[:400],
             )
         )
 
@@ -144,6 +145,11 @@ class Transaction:
         if not any(self.changes.values()):
             return None
         return msgspec.convert({key: tuple(each) for key, each in self.changes.items()}, Change)
+
+
+def _plain(text: str) -> str:
+    """Some of what is taken down was typed by strangers: one line, that every database takes."""
+    return "".join(each if printable(each) else "?" for each in text[:1_000])
 
 
 def _open(text: str) -> Engine:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from voltagora.platform.registry import tables
 from voltagora.platform.registry.database import Database, Transaction
 from voltagora.platform.registry.entities import Quotas, RightChange, Topic, TopicRight, User, Visibility
+from voltagora.platform.registry.names import printable
 from voltagora.platform.registry.refusals import Refusal
 
 NO_TOPIC: Final = "Ivalid user or topic does not exist"
@@ -72,7 +73,9 @@ def user_named(transaction: Transaction, username: str) -> Any:
     Raises:
         Refusal: 404, there is none.
     """
-    found = transaction.row(sa.select(tables.users).where(tables.users.c.username == username))
+    # No database takes NUL or half a surrogate pair, and nobody is called so.
+    which = tables.users.c.username == username
+    found = transaction.row(sa.select(tables.users).where(which)) if printable(username) else None
     if found is None:
         raise Refusal(404, NO_TOPIC)
     return found

@@ -35,7 +35,7 @@ class Permitted:
 
 def existing_ids(transaction: Transaction, wanted: Collection[str]) -> dict[str, int]:
     """Give the ids of the names that are registered."""
-    topics, ordered = tables.topics.c, list(wanted)
+    topics, ordered = tables.topics.c, [name for name in wanted if names.printable(name)]
     found = {}
     for begin in range(0, len(ordered), 500):
         some = topics.name.in_(ordered[begin : begin + 500])

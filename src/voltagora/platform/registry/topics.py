@@ -53,6 +53,8 @@ class Topics(Part):
     def find_topic(self, topic_id: int | None = None, *, name: str | None = None) -> Topic | None:
         """Find a topic by id or by name."""
         topics = tables.topics.c
+        if not names.printable(name or ""):
+            return None
         where = topics.id == topic_id if topic_id is not None else topics.name == name
         with self._database.read() as connection:
             found = connection.execute(TOPICS.where(where)).first()
@@ -131,7 +133,7 @@ def owns(transaction: Transaction, row: Any) -> bool:
 
 def topic_named(transaction: Transaction, name: str) -> Any:
     """Give a row of `TOPICS`, or None."""
-    return transaction.row(TOPICS.where(tables.topics.c.name == name))
+    return transaction.row(TOPICS.where(tables.topics.c.name == name)) if names.printable(name) else None
 
 
 def add_topics(

@@ -46,6 +46,8 @@ class Users(Part):
     ) -> User | None:
         """Find a user by exactly one of the three."""
         users = tables.users.c
+        if not names.printable(username or "") or not names.printable(email or ""):
+            return None
         if user_id is not None:
             where = users.id == user_id
         elif username is not None:

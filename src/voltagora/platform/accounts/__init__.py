@@ -1,0 +1,1 @@
+"""Accounts: passwords, logins, tokens as credentials, and confirmation by mail."""

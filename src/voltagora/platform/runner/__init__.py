@@ -1,0 +1,1 @@
+"""The runner: uploads, builds and runs services, each in its sandbox."""
