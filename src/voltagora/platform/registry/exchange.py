@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from voltagora.platform.registry import tables
+from voltagora.platform.registry import strict_json, tables
 from voltagora.platform.registry.database import Transaction
 from voltagora.platform.registry.entities import Service, ServiceDraft, TopicDraft, Visibility
 from voltagora.platform.registry.refusals import Refusal, quota
@@ -57,24 +57,12 @@ def read_services(text: bytes) -> list[ServiceDraft]:
         Refusal: 400, with the words of the contract.
     """
     try:
-        document = json.loads(text.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        words = "too deeply nested" if isinstance(error, RecursionError) else str(error)[:200]
-        raise Refusal(400, f"invalid json: {words}") from None
+        document = strict_json.read(text)
+    except ValueError as error:
+        raise Refusal(400, f"invalid json: {str(error)[:200]}") from None
     if not isinstance(document, dict) or not all(isinstance(each, dict) for each in document.values()):
         raise Refusal(400, "invalid json: an object of services by number is needed")
     return [_service(each) for each in document.values()]
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return found
-
-
-def _no_number(word: str) -> Any:
-    raise ValueError(f"{word} is no number of JSON")
 
 
 def _service(entry: dict[str, Any]) -> ServiceDraft:

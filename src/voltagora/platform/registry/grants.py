@@ -100,7 +100,7 @@ class Grants(Part):
         Raises:
             Refusal: 401, not the owner; 404, no such topic or user.
         """
-        return self._decide(user_id, topic_id, username, sub or None, pub or None)
+        return self.decide(user_id, topic_id, username, sub=sub or None, pub=pub or None)
 
     def revoke(
         self, user_id: int, topic_id: int, username: str, *, sub: bool = True, pub: bool = True
@@ -110,11 +110,18 @@ class Grants(Part):
         Raises:
             Refusal: 401, not the owner; 404, no such topic or user; 400, the owner's own right.
         """
-        return self._decide(user_id, topic_id, username, False if sub else None, False if pub else None)
+        return self.decide(
+            user_id, topic_id, username, sub=False if sub else None, pub=False if pub else None
+        )
 
-    def _decide(
-        self, user_id: int, topic_id: int, username: str, sub: bool | None, pub: bool | None
+    def decide(
+        self, user_id: int, topic_id: int, username: str, *, sub: bool | None, pub: bool | None
     ) -> TopicRight:
+        """Grant (True), take back (False) or leave (None) each of the two rights; by the owner.
+
+        Raises:
+            Refusal: 401, not the owner; 404, no such topic or user; 400, the owner's own right.
+        """
         with self._database.write(user_id) as transaction:
             row = topic_row(transaction, topic_id)
             if not owns(transaction, row):

@@ -177,6 +177,24 @@ class Services(Part):
             transaction.note("update_service", f"service {changed.name}")
             return changed
 
+    def set_service_visibility(self, user_id: int, service_id: int, visibility: Visibility) -> Service:
+        """Say whether a service lets everybody in.
+
+        Raises:
+            Refusal: 401, not the owner; 400, no such service.
+        """
+        with self._database.write(user_id) as transaction:
+            row = service_row(transaction, service_id, Refusal(400, NO_SERVICE))
+            if not owns(transaction, row):
+                raise Refusal(401, NOT_PERMITTED)
+            which = tables.services.c.id == service_id
+            changed = tables.services.update().where(which).values(visibility=visibility.value)
+            transaction.connection.execute(changed)
+            found = _read(transaction, service_id)
+            transaction.changes["services_changed"].append(found)
+            transaction.note("change_service", f"service {found.name}", visibility.value)
+            return found
+
     def delete_service(self, user_id: int, service_id: int) -> None:
         """Delete a service and its tokens; its topics stay.
 
