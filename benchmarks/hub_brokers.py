@@ -85,6 +85,7 @@ _HUB_MAIN: Final = """
 import asyncio, signal, sys
 from pathlib import Path
 from voltagora.hub.rights import Grant, Table
+from voltagora.hub.limits import Limits
 from voltagora.hub.server import Hub
 
 class Known(Table):
@@ -95,7 +96,8 @@ async def main(port, data, rights):
     options = {"rights": Known({"operator": Grant(("EV/#",), ("EV/#",), ("EV/secret/#",))})} if rights else {}
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with Hub(mqtt=f"127.0.0.1:{port}", data=Path(data) if data else None, **options):
+    options |= {"limits": Limits(subscriptions_per_session=1_000_000), "data": Path(data) if data else None}
+    async with Hub(mqtt=f"127.0.0.1:{port}", **options):
         await stop.wait()
 
 asyncio.run(main(sys.argv[1], sys.argv[2], sys.argv[3] == "rights"))

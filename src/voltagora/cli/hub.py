@@ -40,6 +40,10 @@ ServerKeepAlive = Annotated[
 MaxPacket = Annotated[
     int, typer.Option(min=1_024, max=268_435_455, metavar="BYTES", help="Largest packet taken.")
 ]
+MaxFilters = Annotated[
+    int,
+    typer.Option(min=1, max=10_000_000, metavar="N", help="Filters a client may subscribe to."),
+]
 Origin = Annotated[
     list[str] | None, typer.Option(help="Origin of web pages that may connect, besides this host's own.")
 ]
@@ -59,17 +63,23 @@ def hub_command(
     full_sync: FullSync = False,
     server_keep_alive: ServerKeepAlive = None,
     max_packet: MaxPacket = 256 * 1024,
+    max_filters: MaxFilters = 1_000,
     origin: Origin = None,
     metrics: Metrics = None,
 ) -> None:
     """Run the broker until it is stopped."""
     if context.invoked_subcommand is not None:
         return
+    from voltagora.hub.limits import Limits
+
     if memory and data is not None:
         raise InputError("--data", str(data), "left out with --memory")
     _run(
-        packet_bytes=max_packet,
-        server_keep_alive=server_keep_alive,
+        limits=Limits(
+            packet_bytes=max_packet,
+            server_keep_alive=server_keep_alive,
+            subscriptions_per_session=max_filters,
+        ),
         mqtt="127.0.0.1:1883" if mqtt is None and websocket is None else mqtt,
         websocket=websocket,
         users=users,
@@ -82,16 +92,14 @@ def hub_command(
     )
 
 
-def _run(packet_bytes: int, server_keep_alive: int | None, **options: Any) -> None:
+def _run(**options: Any) -> None:
     """Run a hub, and tell its errors in the words of the command line."""
     from voltagora.hub.errors import HubError, SetupError
-    from voltagora.hub.limits import Limits
     from voltagora.hub.options import Options
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
-    limits = Limits(packet_bytes=packet_bytes, server_keep_alive=server_keep_alive)
     try:
-        asyncio.run(_serve(Options(limits=limits, **options)))
+        asyncio.run(_serve(Options(**options)))
     except SetupError as error:
         field = f"--{error.field.replace('_', '-')}" if error.field in options else error.field
         raise InputError(field, error.got, error.expected) from None

@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from voltagora.live.transport import Transport
     from voltagora.scenario.live import LiveRun, Stage
 
-HUB_ADDRESS = "127.0.0.1:1883"
+HUB_ADDRESS: Final = "127.0.0.1:1883"
+MOST_FILTERS: Final = 2_000_000
 
 
 def live_command(
@@ -157,13 +158,16 @@ async def _broker(run: LiveRun, broker: _Broker) -> AsyncIterator[tuple[BrokerUr
         yield url, _transport(run, url)
         return
     from voltagora.hub.errors import HubError, SetupError
+    from voltagora.hub.limits import Limits
     from voltagora.hub.server import Hub
     from voltagora.live.port_holder import port_holder
 
     address = broker.mqtt or HUB_ADDRESS
     data = None if run.stage.data is None else run.stage.data / "hub"
     try:
-        async with Hub(mqtt=address, data=data) as hub:
+        # One connection carries all agents of a process, each with topics of its own.
+        limits = Limits(subscriptions_per_session=MOST_FILTERS)
+        async with Hub(mqtt=address, data=data, limits=limits) as hub:
             url = BrokerUrl.parse(hub.addresses["MQTT"])
             yield url, _transport(run, url)
     except SetupError as error:

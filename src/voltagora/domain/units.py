@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -77,21 +78,34 @@ class Time(int):
         Raises:
             ValueError: another zone, fractions of a second, a leap second or no such date.
         """
-        if _WHOLE_SECONDS_UTC.fullmatch(text) is None:
-            raise ValueError("a UTC time like 2020-01-31T08:00:00Z, whole seconds, ending in Z")
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise ValueError("a UTC time that exists, like 2020-01-31T08:00:00Z") from None
-        seconds = int(moment.timestamp())
-        if seconds < EARLIEST:
-            raise ValueError("a UTC time from 1970 on")
-        return cls(seconds)
+        return _time_of(text)
 
     def __str__(self) -> str:
-        return datetime.fromtimestamp(int(self), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return _text_of(int(self))
 
     __repr__ = __str__
+
+
+# The same instants come again and again: slots, arrivals, departures.
+
+
+@lru_cache(maxsize=65_536)
+def _time_of(text: str) -> Time:
+    if _WHOLE_SECONDS_UTC.fullmatch(text) is None:
+        raise ValueError("a UTC time like 2020-01-31T08:00:00Z, whole seconds, ending in Z")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("a UTC time that exists, like 2020-01-31T08:00:00Z") from None
+    seconds = int(moment.timestamp())
+    if seconds < EARLIEST:
+        raise ValueError("a UTC time from 1970 on")
+    return Time(seconds)
+
+
+@lru_cache(maxsize=65_536)
+def _text_of(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 _ID: Final = re.compile(ID_PATTERN)

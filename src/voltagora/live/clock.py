@@ -14,6 +14,7 @@ from voltagora.protocols.codec import decode, encode
 
 TICK_SECONDS: Final = 2.0
 """How often who keeps the clock says what time it is."""
+LATEST_TICK_SECONDS: Final = 0.5
 FASTEST: Final = 1_000_000.0
 
 
@@ -79,9 +80,10 @@ class Clock:
         if is_retained or news.speed != self.speed or not self.is_set:
             self.set(told, news.speed)
         elif self.speed > 0:
-            # A tick that came late says too little; only one that says more than we believe helps.
+            # A tick that came late says too little: one that says more than we believe is nearer to
+            # the truth, one that says a little less is not.
             behind = told - self._exactly()
-            if behind > 0 or behind < -self.speed * TICK_SECONDS:
+            if behind > 0 or behind < -self.speed * LATEST_TICK_SECONDS:
                 self.set(told, news.speed)
 
     def now(self) -> int:

@@ -8,17 +8,20 @@ be compared exactly.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
 from voltagora.domain.errors import RunError
+from voltagora.domain.units import Time
+from voltagora.live.clock import ClockNews
 from voltagora.live.events import Arrived, Finished, Started
 from voltagora.live.node import Node
 from voltagora.live.outgoing import Outgoing
 from voltagora.live.timekeeping import Word
-from voltagora.live.transport import Arrival, Transport
-from voltagora.protocols.access import TIMER, access
+from voltagora.live.transport import Arrival, Publication, Transport
+from voltagora.protocols.access import CLOCK, TIMER, access
 
 PATIENCE_SECONDS: Final = 30.0
 """A wave that has not come back by then never will."""
@@ -81,10 +84,16 @@ class Lockstep:
         while instants and instants[0] < end and not self._is_stopped:
             await self._may_go.wait()
             exchange.now = now = timetable.next_instant()
+            self._say_time(now)
             timetable.act(now)
             while exchange.sent:
                 await self._wave(now, node.take())
             exchange.settle_instant()
+
+    def _say_time(self, now: int) -> None:
+        """Let whoever listens know what time it is: it stands still until it jumps."""
+        news = ClockNews(start=Time(int(time.time())), speed=0.0, simulated_time=Time(now))
+        self.transport.publish(Publication(number=0, topic=CLOCK, payload=news.written(), retain=True))
 
     async def _wave(self, now: int, wave: Sequence[Outgoing]) -> None:
         """Publish a wave, wait until it is back, hand it over; then what others have said meanwhile."""

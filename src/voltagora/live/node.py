@@ -34,6 +34,7 @@ OFFLINE: Final = b"offline"
 UNREAD_REVISION: Final = 0
 """Given to what was retained, so that whatever is said from now on counts more."""
 MOST_STRANGERS: Final = 100_000
+MOST_OWN: Final = 10_000
 MOST_SAID: Final = 1_000
 """How many different faults are told; after that they are only counted."""
 
@@ -82,6 +83,7 @@ class Node:
         self._present: dict[str, bytes] = {}
         self._reliant = [agent for agent in self.agents if agent.relies_on]
         self._said: set[str] = set()
+        self._own: dict[bytes, Message] = {}  # said and not yet come back: what its bytes mean is known
         self.is_finished = False
 
     @property
@@ -129,7 +131,13 @@ class Node:
     def take(self) -> list[Outgoing]:
         """Take away what the agents have said since, in order."""
         flights, self.exchange.sent = self.exchange.sent, []
-        return [outgoing(flight) for flight in flights]
+        words = [outgoing(flight) for flight in flights]
+        own = self._own
+        for flight, each in zip(flights, words, strict=True):
+            own[each.payload] = flight.message
+        while len(own) > MOST_OWN:
+            del own[next(iter(own))]
+        return words
 
     def take_deadlines(self) -> Sequence[tuple[int, Waited, int]]:
         """Take away the deadlines set since that still matter."""
@@ -168,7 +176,7 @@ class Node:
         if not readers and not is_news:
             return False
         try:
-            message = decode(event.payload, route.message)
+            message = self._read(event.payload, route.message)
         except InputError as error:
             self._not_taken("not of the contract", event, error)
             return self._refuse(event, route, address, readers, error)
@@ -177,6 +185,11 @@ class Node:
             return False
         self._deliver(self._fresh(message, event), address, readers)
         return True
+
+    def _read(self, payload: bytes, wanted: type[Message]) -> Message:
+        """Give what bytes mean; those that we wrote ourselves need not be read."""
+        own = self._own.pop(payload, None)
+        return own if type(own) is wanted else decode(payload, wanted)
 
     def _fresh(self, message: Message, event: Arrived) -> Message:
         """Let what an earlier run may have left behind count less than anything that is said in this one."""

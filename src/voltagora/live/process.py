@@ -119,7 +119,7 @@ class Process:
         if not self.has_finished:
             self.has_finished = True
             if self.has_started:
-                now = self._now()
+                now = max(self.clock.now(), self.node.exchange.now)
                 self._handle([Finished(now if self.plan.end is None else min(now, self.plan.end))])
             self._ended.set()
 

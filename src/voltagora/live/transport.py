@@ -15,9 +15,6 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     payload: bytes
     retained: bool = False  # it was there before we subscribed
     sender: str | None = None  # the user who published it, if the broker stamps; None: it does not
-    response_topic: str | None = None
-    correlation: bytes | None = None
-    properties: tuple[tuple[str, str], ...] = ()  # the publisher's own user properties
     redelivered: bool = False  # the broker says (DUP) that it may have handed it over before
 
 

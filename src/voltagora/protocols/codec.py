@@ -122,8 +122,26 @@ _STRING_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[\[\]{}]'
 
 
 def _check_names(payload: bytes) -> None:
-    """Refuse an object that says two things under one name: readers would differ in which counts."""
+    """Refuse an object that says two things under one name: readers would differ in which counts.
+
+    In compact JSON `":` ends each name. If as many names are left once parsed, none was given
+    twice; if not, or where there may be space before a colon, each object is looked at.
+    """
+    is_compact = not any(gap in payload for gap in _GAPS)
+    if is_compact and payload.count(b'":') == _count_names(_ANYTHING.decode(payload)):
+        return
     _UNIQUE_NAMES.decode(payload.decode())
+
+
+def _count_names(value: Any) -> int:
+    """Count the names in objects; in a list that does not begin with an object there are none."""
+    if type(value) is dict:
+        return len(value) + sum(
+            _count_names(each) for each in value.values() if type(each) is dict or type(each) is list
+        )
+    if type(value) is list and value and type(value[0]) is dict:
+        return sum(map(_count_names, value))
+    return 0
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -135,6 +153,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_GAPS: Final = (b'" ', b'"\t', b'"\n', b'"\r')
+_ANYTHING: Final = msgspec.json.Decoder()
 _UNIQUE_NAMES: Final = json.JSONDecoder(
     object_pairs_hook=_unique, parse_float=lambda _: 0, parse_int=lambda _: 0
 )
