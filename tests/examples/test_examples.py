@@ -13,7 +13,7 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 NOTEBOOK = EXAMPLES / "compare_pricing.ipynb"
-TESTED_ELSEWHERE = {"README.md", "strategy-package"}
+TESTED_ELSEWHERE = {"README.md", "strategy-package", "strangers"}
 MOST_NOTEBOOK_BYTES = 300_000
 
 EXECUTE = """
