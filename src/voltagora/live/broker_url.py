@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ import msgspec
 from voltagora.domain.errors import InputError
 
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+_PLAIN: Final = re.compile(r"[^:/@]*:\d{1,5}/?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?/?")
+"""A host and a port, in which no secret can stand."""
 _FORM: Final = "mqtt://user:password@host:port, or mqtts:// for TLS"
 
 
@@ -38,8 +41,8 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         if self.cert is not None:
             try:
-                context.load_cert_chain(self.cert, self.key)
-            except (OSError, ssl.SSLError) as error:
+                context.load_cert_chain(self.cert, self.key, password=_no_passphrase)
+            except (OSError, ssl.SSLError, _Passphrase) as error:
                 raise InputError(
                     "--cert", str(self.cert), f"a certificate with its key ({_why(error)})"
                 ) from None
@@ -72,19 +75,21 @@ class BrokerUrl(msgspec.Struct, frozen=True, kw_only=True):
         """
         try:
             found = urlsplit(text)
-            port = found.port
+            port = PORTS.get(found.scheme) if found.port is None else found.port
         except ValueError:
             raise InputError("broker", _shown(text), _FORM) from None
-        if found.scheme not in PORTS or not found.hostname or found.path not in ("", "/"):
+        if not port or found.scheme not in PORTS or not _is_host(found.hostname):
             raise InputError("broker", _shown(text), _FORM)
+        if found.path not in ("", "/") or found.query or found.fragment:
+            raise InputError("broker", _shown(text), f"{_FORM}, with nothing behind it")
         is_secure = found.scheme == "mqtts"
         if tls is not None and not is_secure and tls != Tls():
             raise InputError("broker", _shown(text), "mqtts://..., as certificates are given")
         user, password = _credentials(found, environment or {})
         return cls(
             scheme=found.scheme,
-            host=found.hostname,
-            port=port or PORTS[found.scheme],
+            host=found.hostname or "",
+            port=port,
             user=user,
             password=password,
             tls=(tls or Tls()) if is_secure else None,
@@ -99,16 +104,48 @@ class BrokerUrl(msgspec.Struct, frozen=True, kw_only=True):
         return f"BrokerUrl({self})"
 
 
+def from_environment(environment: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Give user and password as the platform hands them to its services, so that none stands in argv."""
+    return environment.get("username") or None, environment.get("password") or None
+
+
 def _credentials(found: SplitResult, environment: Mapping[str, str]) -> tuple[str | None, str | None]:
-    user = unquote(found.username) if found.username else environment.get("username") or None
-    password = unquote(found.password) if found.password else environment.get("password") or None
+    """Take what the address says; a password of the environment only for the user it belongs to."""
+    told_user, told_password = from_environment(environment)
+    user = unquote(found.username) if found.username else told_user
+    if found.password:
+        password: str | None = unquote(found.password)
+    else:
+        password = told_password if told_user in (None, user) else None
     return user, password if user is not None else None
 
 
+def _is_host(host: str | None) -> bool:
+    """Whether a name can be looked up at all."""
+    try:
+        return bool(host) and bool(str(host).encode("idna"))
+    except UnicodeError:
+        return False
+
+
 def _shown(text: str) -> str:
-    """Leave out whatever stands where a password could."""
-    head, at, tail = text.rpartition("@")
-    return f"{head.partition('://')[0]}://...@{tail}" if at else text
+    """Show where a broker was looked for; before an `@`, and where one may be missing, is a secret."""
+    scheme, mark, _ = text.partition("://")
+    shown = scheme if mark and scheme.isalpha() else "..."
+    if "@" in text:
+        return f"{shown}://...@{text.rpartition('@')[2]}"
+    rest = text.partition("://")[2] if mark else text
+    return text if ":" not in rest or _PLAIN.fullmatch(rest) else f"{shown}://..."
+
+
+class _Passphrase(Exception):
+    """A key wants a passphrase; a service has nobody to ask."""
+
+    strerror = "the key has a passphrase; give one without"
+
+
+def _no_passphrase() -> str:
+    raise _Passphrase
 
 
 def _why(error: Exception) -> str:

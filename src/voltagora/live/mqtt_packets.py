@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -25,10 +26,27 @@ PING: Final = b"\xc0\x00"
 REFUSED: Final = 0x80
 """Reason codes from here on are refusals."""
 
-_ANY: Final = frozenset(Property)
+_SHORTS: Final = (Property.RECEIVE_MAXIMUM, Property.TOPIC_ALIAS_MAXIMUM, Property.SERVER_KEEP_ALIVE)
+_LONGS: Final = (Property.SESSION_EXPIRY, Property.MAXIMUM_PACKET_SIZE)
+_BYTES: Final = (
+    Property.MAXIMUM_QOS,
+    Property.RETAIN_AVAILABLE,
+    Property.WILDCARD_AVAILABLE,
+    Property.SUBSCRIPTION_IDENTIFIER_AVAILABLE,
+    Property.SHARED_AVAILABLE,
+)
+_TEXTS: Final = (
+    Property.ASSIGNED_CLIENT,
+    Property.REASON_STRING,
+    Property.RESPONSE_INFORMATION,
+    Property.SERVER_REFERENCE,
+    Property.AUTHENTICATION_METHOD,
+)
 _STAMP: Final = b"\x26" + primitive.string(SENDER)
 _QOS1: Final = 0x02
 _RETAIN: Final = 0x01
+_AGAIN: Final = 0x08
+_NO_NAME: Final = re.compile("[+#\\0]")
 
 
 class Connack(NamedTuple):
@@ -81,10 +99,20 @@ def subscribe(version: int, packet: int, filters: Sequence[str], *, only_new: bo
     return primitive.packet(0x82, primitive.short(packet) + (b"\x00" if version == V5 else b"") + body)
 
 
-def publish(version: int, packet: int, publication: Publication) -> bytes:
-    """Write PUBLISH with QoS 1."""
-    first = 0x30 | _QOS1 | (_RETAIN if publication.retain else 0)
-    topic = primitive.string(publication.topic)
+def publish(version: int, packet: int, publication: Publication, *, again: bool) -> bytes:
+    """Write PUBLISH with QoS 1.
+
+    Args:
+        version: protocol level.
+        packet: packet identifier.
+        publication: what.
+        again: whether the broker may have it already.
+
+    Raises:
+        ValueError, OverflowError: no broker would take it, and each would close the connection.
+    """
+    first = 0x30 | _QOS1 | (_RETAIN if publication.retain else 0) | (_AGAIN if again else 0)
+    topic = _name(publication.topic)
     block = _about(publication) if version == V5 else b""
     size = len(topic) + 2 + len(block) + len(publication.payload)
     return b"".join(
@@ -104,14 +132,22 @@ def _about(publication: Publication) -> bytes:
     if publication.correlation is not None:
         raw = b"\x09" + primitive.binary(publication.correlation) + raw
     if publication.response_topic is not None:
-        raw = b"\x08" + primitive.string(publication.response_topic) + raw
+        raw = b"\x08" + _name(publication.response_topic) + raw
     if publication.expiry_seconds is not None:
         raw = b"\x02" + publication.expiry_seconds.to_bytes(4, "big") + raw
     return primitive.length(len(raw)) + raw
 
 
+def _name(topic: str) -> bytes:
+    if not topic or _NO_NAME.search(topic):
+        raise ValueError(f"{topic!r} is no topic to publish on")
+    return primitive.string(topic)
+
+
 @lru_cache(maxsize=4_096)
 def _pairs(pairs: tuple[tuple[str, str], ...]) -> bytes:
+    if any("\0" in text for pair in pairs for text in pair):
+        raise ValueError("a user property contains U+0000")
     return properties.user_properties(pairs)
 
 
@@ -120,9 +156,16 @@ def puback(packet: int) -> bytes:
     return b"\x40\x02" + packet.to_bytes(2, "big")
 
 
-def disconnect(version: int) -> bytes:
-    """Write DISCONNECT, after which no will is published."""
-    return b"\xe0\x00" if version == V311 else b"\xe0\x02\x00\x00"
+def disconnect(version: int, *, forget: bool) -> bytes:
+    """Write DISCONNECT, after which no will is published.
+
+    Args:
+        version: protocol level.
+        forget: let the broker end our session now; 3.1.1 cannot say so.
+    """
+    if version == V311:
+        return b"\xe0\x00"
+    return b"\xe0\x07\x00\x05\x11\x00\x00\x00\x00" if forget else b"\xe0\x02\x00\x00"
 
 
 # What a broker sends.
@@ -134,8 +177,36 @@ def read_connack(version: int, data: bytes, at: int, end: int) -> Connack:
     reason, at = primitive.take_byte(data, at, end)
     given: Properties = {}
     if version == V5 and at < end:
-        given, at = properties.take_properties(data, at, end, _ANY)
+        given = _connack_properties(data, at, end)
     return Connack(bool(flags & 1), reason, given)
+
+
+def _connack_properties(data: bytes, at: int, end: int) -> Properties:
+    """Read what only a server may say, which the hub's reader of clients does not know."""
+    size, at = primitive.take_length(data, at, end)
+    stop = at + size
+    if stop > end:
+        raise primitive.malformed("the packet ends within its properties")
+    given: Properties = {}
+    while at < stop:
+        name, at = primitive.take_byte(data, at, stop)
+        if name == Property.USER:
+            key, at = primitive.take_text(data, at, stop)
+            value, at = primitive.take_text(data, at, stop)
+            given.setdefault(Property.USER, []).append((key, value))
+        elif name in _SHORTS:
+            given[name], at = primitive.take_short(data, at, stop)
+        elif name in _LONGS:
+            given[name], at = primitive.take_long(data, at, stop)
+        elif name in _BYTES:
+            given[name], at = primitive.take_byte(data, at, stop)
+        elif name in _TEXTS:
+            given[name], at = primitive.take_text(data, at, stop)
+        elif name == Property.AUTHENTICATION_DATA:
+            given[name], at = primitive.take_binary(data, at, stop)
+        else:
+            raise primitive.malformed(f"property {name} may not stand in CONNACK")
+    return given
 
 
 def read_puback(data: bytes, at: int, end: int) -> tuple[int, int]:
@@ -148,7 +219,8 @@ def read_suback(version: int, data: bytes, at: int, end: int) -> tuple[int, byte
     """Read SUBACK: packet identifier and a code for each filter."""
     packet, at = primitive.take_short(data, at, end)
     if version == V5:
-        _, at = properties.take_properties(data, at, end, _ANY)
+        size, at = primitive.take_length(data, at, end)
+        at += size
     return packet, bytes(data[at:end])
 
 
@@ -178,28 +250,12 @@ def read_publish(
         topic=topic,
         payload=bytes(data[at:end]),
         retained=bool(first & _RETAIN),
-        redelivered=bool(first & 0x08),
+        redelivered=bool(first & _AGAIN),
         sender=sender,
     )
 
 
-def take_frame(data: bytes, at: int) -> tuple[int, int] | None:
-    """Find where the packet that begins at `at` has its body: begin and end; None: it is not all there.
-
-    Raises:
-        PacketError: its length is malformed.
-    """
-    size = shift = 0
-    place = at + 1
-    while True:
-        if place >= len(data):
-            return None
-        byte = data[place]
-        place += 1
-        size |= (byte & 0x7F) << shift
-        if not byte & 0x80:
-            break
-        shift += 7
-        if shift > 21:
-            raise primitive.malformed("a remaining length has more than four bytes")
-    return (place, place + size) if place + size <= len(data) else None
+def read_head(first: int, data: bytes, at: int, end: int) -> tuple[int | None, str]:
+    """Read packet identifier and topic of a PUBLISH of which only the beginning was kept."""
+    topic, at = primitive.take_text(data, at, end)
+    return (primitive.take_short(data, at, end)[0] if first & 0x06 else None), topic
