@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,7 +21,20 @@ class Wall:
         return self.at
 
 
+@functools.cache
+def _empty() -> bytes:
+    """A database with its tables: making them takes longer than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "registry.db"
+        Registry(f"sqlite:///{path}").close()
+        return path.read_bytes()
+
+
 def a_registry(folder: Path, **options: object) -> Registry:
+    path = folder / "registry.db"
+    if not path.exists():
+        path.touch(0o600)
+        path.write_bytes(_empty())
     return Registry(f"sqlite:///{folder / 'registry.db'}", **options)  # type: ignore[arg-type]
 
 

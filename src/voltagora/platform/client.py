@@ -11,13 +11,13 @@ with PlatformClient("http://127.0.0.1:8000") as platform:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 import httpx
 import msgspec
 
 from voltagora.domain.errors import VoltAgoraError
+from voltagora.platform.client_calls import Calls, PlatformError
 from voltagora.platform.client_types import (
     ApiScope,
     AuditEntry,
@@ -34,26 +34,8 @@ from voltagora.platform.client_types import (
     Visibility,
 )
 
-T = TypeVar("T")
 
-
-class PlatformError(VoltAgoraError):
-    """The platform said no.
-
-    Attributes:
-        status: of HTTP.
-        message: a text, or texts by field.
-        code: `TOKEN_EXPIRED`, `FRESH_TOKEN_REQUIRED` or None.
-    """
-
-    def __init__(self, status: int, message: str | Mapping[str, str], code: str | None = None) -> None:
-        self.status = status
-        self.message = message
-        self.code = code
-        super().__init__(f"{status}: {message}")
-
-
-class PlatformClient:
+class PlatformClient(Calls):
     """Calls the platform as one user.
 
     An access token that has expired is replaced by means of the refresh token, once a call.
@@ -65,30 +47,7 @@ class PlatformClient:
         seconds: how long a call may take; builds take long.
     """
 
-    def __init__(
-        self,
-        url: str = "http://127.0.0.1:8000",
-        *,
-        token: str | None = None,
-        transport: httpx.BaseTransport | None = None,
-        seconds: float = 600.0,
-    ) -> None:
-        self._http = httpx.Client(base_url=url, transport=transport, timeout=seconds)
-        self._access = token
-        self._refresh: str | None = None
-        self._user: User | None = None
-
-    def __enter__(self) -> PlatformClient:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+    _user: User | None = None
 
     @property
     def user(self) -> User:
@@ -98,7 +57,7 @@ class PlatformClient:
             VoltAgoraError: nobody.
         """
         if self._user is None:
-            raise VoltAgoraError("nobody is logged in: call login() or act_as() first")
+            raise VoltAgoraError("nobody is logged in: call login() or who_am_i() first")
         return self._user
 
     # Accounts.
@@ -112,15 +71,10 @@ class PlatformClient:
         """Log in by username or address of mail."""
         return self._enter(self._json("POST", "/login", {"username": name, "password": password}))
 
-    def act_as(self, user_id: int) -> User:
-        """Find out who a personal token belongs to, whose id must be known."""
-        self._user = self._get(f"/accounts/{user_id}", User)
+    def who_am_i(self) -> User:
+        """Find out whose personal token this is."""
+        self._user = self._get("/accounts/me", User)
         return self._user
-
-    def refresh(self) -> None:
-        """Get a new access token."""
-        told = self._json("POST", "/refresh", None, token=self._refresh)
-        self._access = told["access_token"]
 
     def logout(self) -> None:
         """End this login."""
@@ -333,8 +287,8 @@ class PlatformClient:
         expires_in_seconds: int | None = None,
     ) -> Token:
         """Make a token; its secret is in `token` this once."""
-        wish = {"name": name, "kind": kind, "api": api, "expires_in_seconds": expires_in_seconds}
-        wish |= {"publish": publish, "subscribe": subscribe}
+        wish: dict[str, Any] = {"name": name, "kind": kind, "api": api}
+        wish |= {"publish": publish, "subscribe": subscribe, "expires_in_seconds": expires_in_seconds}
         return self._post(f"/users/{self.user.id}/tokens", wish, Token)
 
     def revoke_token(self, token_id: int) -> None:
@@ -385,8 +339,6 @@ class PlatformClient:
         """Say whether the platform answers."""
         return bool(self._json("GET", "/health")["status"] == "ok")
 
-    # How calls are made.
-
     def _path(self, service_id: int) -> str:
         return f"/users/{self.user.id}/services/{service_id}"
 
@@ -394,60 +346,3 @@ class PlatformClient:
         self._access, self._refresh = told["access_token"], told.get("refresh_token")
         self._user = msgspec.convert(told["data"], User)
         return self._user
-
-    def _get(self, path: str, kind: type[T], query: Mapping[str, Any] | None = None) -> T:
-        return self._read("GET", path, kind, query=query)
-
-    def _post(self, path: str, body: Any, kind: type[T]) -> T:
-        return self._read("POST", path, kind, body=body)
-
-    def _put(self, path: str, body: Any, kind: type[T]) -> T:
-        return self._read("PUT", path, kind, body=body)
-
-    def _read(self, method: str, path: str, kind: type[T], **options: Any) -> T:
-        return msgspec.json.decode(self._call(method, path, **options).content, type=kind)
-
-    def _json(self, method: str, path: str, body: Any = None, *, token: str | None = None) -> Any:
-        return self._call(method, path, body=body, token=token).json()
-
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        body: Any = None,
-        query: Mapping[str, Any] | None = None,
-        files: Any = None,
-        token: str | None = None,
-    ) -> httpx.Response:
-        asked = {key: each for key, each in (query or {}).items() if each is not None}
-        said = {key: each for key, each in body.items() if each is not None} if body else None
-        for last in (False, True):
-            shown = token or self._access
-            headers = {"Authorization": f"Bearer {shown}"} if shown else {}
-            answer = self._http.request(method, path, params=asked, json=said, files=files, headers=headers)
-            if answer.is_success:
-                return answer
-            error = _error(answer)
-            if last or token or error.code != "TOKEN_EXPIRED" or self._refresh is None:
-                raise error
-            self.refresh()
-            if files is not None:
-                _rewind(files)
-        raise AssertionError("the second try returns or raises")
-
-
-def _error(answer: httpx.Response) -> PlatformError:
-    try:
-        told = answer.json()
-    except ValueError:
-        return PlatformError(answer.status_code, answer.text[:200])
-    if not isinstance(told, dict):
-        return PlatformError(answer.status_code, str(told))
-    return PlatformError(answer.status_code, told.get("message", ""), told.get("code"))
-
-
-def _rewind(files: Mapping[str, Any]) -> None:
-    for _, content, _ in files.values():
-        if not isinstance(content, bytes):
-            content.seek(0)

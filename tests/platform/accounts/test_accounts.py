@@ -62,8 +62,14 @@ def test_login_by_name_or_address_gives_tokens_with_the_claims_of_the_contract(
     said = jwt.decode(access, SECRET, algorithms=["HS256"], options={"verify_exp": False})
     now = int(wall.at)
     assert said == {
-        "exp": now + 900, "iat": now, "nbf": now, "jti": said["jti"], "identity": 1, "type": "access",
-        "fresh": True, "user_claims": {"username": "a", "email": "a@example.org", "admin": False},
+        "exp": now + 900,
+        "iat": now,
+        "nbf": now,
+        "jti": said["jti"],
+        "identity": 1,
+        "type": "access",
+        "fresh": True,
+        "user_claims": {"username": "a", "email": "a@example.org", "admin": False},
     }
     told = jwt.decode(refresh, SECRET, algorithms=["HS256"], options={"verify_exp": False})
     assert set(told) == {"exp", "iat", "nbf", "jti", "identity", "type"}

@@ -87,6 +87,11 @@ def _own(calls: APIRouter, parts: Parts, callers: Callers) -> None:
     accounts = parts.accounts
     path, failures = "/accounts/{u:int}", failing(400, 401, 403, 404)
 
+    @calls.get("/accounts/me", response_model=schemas.User, responses=failures)
+    def me(caller: Caller = Depends(callers.anybody)) -> Reply:
+        """Show who calls: what a personal token does not tell."""
+        return Reply(user_json(caller.user))
+
     @calls.get(path, response_model=schemas.User, responses=failures)
     def show(u: Id, caller: Caller = Depends(callers.owner_of_path)) -> Reply:
         """Show one's own account."""

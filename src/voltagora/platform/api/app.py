@@ -17,6 +17,7 @@ from voltagora.platform.api.account_calls import account_calls
 from voltagora.platform.api.bodies import IDLE_SECONDS, Bounded
 from voltagora.platform.api.broker_calls import broker_calls
 from voltagora.platform.api.callers import Callers
+from voltagora.platform.api.document import tell_openapi
 from voltagora.platform.api.pages import Otherwise, PagesFirst, SinglePage
 from voltagora.platform.api.platform_parts import FixedLists, Parts, PickLists
 from voltagora.platform.api.replies import Reply, answer_refusals
@@ -75,6 +76,7 @@ def build_api(
     ):
         app.include_router(calls)
     _beside(app)
+    tell_openapi(app)
     app.router.routes.append(Mount("/", Otherwise(app.router.routes, pages)))
     app.add_middleware(PagesFirst, pages=pages)
     app.add_middleware(Bounded, idle_seconds=idle_seconds)

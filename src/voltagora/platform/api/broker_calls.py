@@ -53,7 +53,7 @@ def broker_calls(parts: Parts) -> APIRouter:
         old = [
             each for each in registry.tokens(user.id) if each.kind is TokenKind.DEVICE and each.name == DEVICE
         ]
-        for each in old[: len(old) - MOST_DEVICE_TOKENS + 1]:
+        for each in old[: max(0, len(old) - MOST_DEVICE_TOKENS + 1)]:
             registry.revoke_token(user.id, each.id)
         return Reply(registry.create_token(user.id, TokenKind.DEVICE, DEVICE)[1])
 

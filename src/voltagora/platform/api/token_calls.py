@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from fastapi import APIRouter, Depends, Query
@@ -53,7 +52,7 @@ def token_calls(parts: Parts, callers: Callers) -> APIRouter:
             raise Refusal(400, {"api": "Must be none, read or write."})
         seconds = body.number("expires_in_seconds")
         scope = Scope(publish=body.texts("publish"), subscribe=body.texts("subscribe"), api=ApiScope(api))
-        expires_at = None if seconds is None else int(time.time()) + seconds
+        expires_at = None if seconds is None else registry.now() + seconds
         made, secret = registry.create_token(u, TokenKind(kind), name, scope=scope, expires_at=expires_at)
         return Reply({**_token_json(made), "token": secret}, 201)
 

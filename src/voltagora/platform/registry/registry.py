@@ -61,6 +61,10 @@ class Registry(Users, Topics, Grants, Exchange, Subscriptions, Tokens, Logins, A
     ) -> None:
         self.close()
 
+    def now(self) -> int:
+        """Give the registry's time, whole seconds since 1970."""
+        return self._database.now()
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Have a function called after each commit, in the order of the commits; gives what ends it.
 
