@@ -18,7 +18,7 @@ from voltagora.platform.client import PlatformClient
 from voltagora.platform.registry.entities import Service
 from voltagora.platform.registry.refusals import Refusal
 from voltagora.platform.rights import PlatformRights
-from voltagora.platform.runner.interface import Log, Run
+from voltagora.platform.runner.interface import Build, Log, Restart, Run
 
 
 class LoopThread:
@@ -62,9 +62,10 @@ class FakeRunner:
     """Remembers what it was told."""
 
     def __init__(self, folder: Path) -> None:
-        self.files: dict[int, dict[str, bytes]] = {}
+        self.files_of: dict[int, dict[str, bytes]] = {}
         self.built: set[int] = set()
-        self.runs: dict[int, str] = {}
+        self.running: dict[int, str] = {}
+        self.options: dict[str, Any] = {}
         self.removed: list[str] = []
         self._folder = folder
 
@@ -72,35 +73,69 @@ class FakeRunner:
         return service.id in self.built
 
     def is_running(self, service: Service) -> bool:
-        return service.id in self.runs
+        return service.id in self.running
 
     async def upload(self, service: Service, name: str, content: AsyncIterator[bytes]) -> None:
         if "/" in name or name.startswith("."):
             raise Refusal(400, "Not a valid file name")
-        self.files.setdefault(service.id, {})[name] = b"".join([each async for each in content])
+        self.files_of.setdefault(service.id, {})[name] = b"".join([each async for each in content])
 
-    async def build(self, service: Service) -> None:
-        if "Dockerfile" not in self.files.get(service.id, {}):
+    async def build(self, service: Service, **options: bool) -> None:
+        if "Dockerfile" not in self.files_of.get(service.id, {}):
             raise Refusal(400, "Cannot locate specified Dockerfile: Dockerfile")
         self.built.add(service.id)
+        self.options = options
 
-    async def start(self, service: Service, run_params: str) -> Run:
+    async def start(
+        self, service: Service, run_params: str, *, instance: int = 1, restart: Restart = Restart.NEVER
+    ) -> Run:
         if service.id not in self.built:
             raise Refusal(400, "Please upload service files and build image!")
-        if service.id in self.runs:
+        if service.id in self.running:
             raise Refusal(400, "Service already running")
-        self.runs[service.id] = run_params
+        self.running[service.id] = run_params
+        self.options = {"instance": instance, "restart": restart}
         return Run(ready=True)
 
-    async def stop(self, service: Service) -> None:
-        if self.runs.pop(service.id, None) is None:
+    async def stop(self, service: Service, *, instance: int | None = None) -> None:
+        if self.running.pop(service.id, None) is None:
             raise Refusal(400, "Could not stop service, please check logfiles")
 
     async def run_of(self, service: Service) -> Run | None:
-        return Run(ready=True, limits={"memory": "cgroup"}) if service.id in self.runs else None
+        return Run(ready=True, limits={"memory": "cgroup"}) if service.id in self.running else None
+
+    def runs(self, service: Service) -> tuple[Run, ...]:
+        return (Run(ready=True),) if service.id in self.running else ()
+
+    def builds(self, service: Service) -> tuple[Build, ...]:
+        return (Build(version=1, built_at=0.0, python="3.11.7", current=True),)
+
+    async def roll_back(self, service: Service, version: int) -> None:
+        if version != 1:
+            raise Refusal(400, "There is no such build.")
+
+    async def build_log(self, service: Service) -> Log:
+        path = self._folder / "buildImage.log"
+        path.write_text("built\n")
+        return Log(name=path.name, path=path)
+
+    async def follow(self, service: Service, *, instance: int = 1) -> AsyncIterator[str]:
+        for line in ("one\n", "two\r\ndata: forged\n"):
+            yield line
+
+    async def files(self, service: Service) -> tuple[str, ...]:
+        return tuple(sorted(self.files_of.get(service.id, {})))
+
+    async def remove_file(self, service: Service, name: str) -> None:
+        if self.files_of.get(service.id, {}).pop(name, None) is None:
+            raise Refusal(400, "There is no such file.")
+
+    def connected(self, principal: str, yes: bool) -> None: ...
+
+    def subscribed(self, principal: str) -> None: ...
 
     async def log(self, service: Service) -> Log:
-        if service.id not in self.runs:
+        if service.id not in self.running:
             words = f"Could not find a log file for service: {service.name}."
             raise Refusal(400, f"{words} Please run at least once this service")
         path = self._folder / f"{service.folder}.log"
@@ -108,7 +143,7 @@ class FakeRunner:
         return Log(name=path.name, path=path)
 
     async def copy_files(self, source: Service, target: Service) -> None:
-        self.files[target.id] = dict(self.files.get(source.id, {}))
+        self.files_of[target.id] = dict(self.files_of.get(source.id, {}))
 
     async def remove(self, service: Service) -> None:
         self.removed.append(service.name)

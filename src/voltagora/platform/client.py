@@ -10,7 +10,8 @@ with PlatformClient("http://127.0.0.1:8000") as platform:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import httpx
@@ -21,10 +22,11 @@ from voltagora.platform.client_calls import Calls, PlatformError
 from voltagora.platform.client_types import (
     ApiScope,
     AuditEntry,
+    Build,
     NewService,
     OwnedTopic,
     Right,
-    Run,
+    Running,
     Service,
     Subscriber,
     Token,
@@ -245,30 +247,65 @@ class PlatformClient(Calls):
         files = {"service_file": (name, content, "application/octet-stream")}
         self._call("POST", f"{self._path(service_id)}/uploads", files=files)
 
-    def build(self, service_id: int) -> None:
-        """Build what was uploaded."""
-        self._json("POST", f"{self._path(service_id)}/dockerImage")
+    def files(self, service_id: int) -> list[str]:
+        """List what was uploaded."""
+        return self._get(f"{self._path(service_id)}/files", list[str])
 
-    def start(self, service_id: int, password: str, run_params: str = "") -> None:
+    def remove_file(self, service_id: int, name: str) -> None:
+        """Remove one uploaded file."""
+        self._json("DELETE", f"{self._path(service_id)}/files/{name}")
+
+    def build(self, service_id: int, *, nearest_python: bool = False, nearest_pins: bool = False) -> None:
+        """Build what was uploaded; by choice with the nearest Python and later versions of pins."""
+        wish = {"nearest_python": nearest_python, "nearest_pins": nearest_pins}
+        self._json("POST", f"{self._path(service_id)}/dockerImage", wish)
+
+    def builds(self, service_id: int) -> list[Build]:
+        """List the builds that are kept, the newest first."""
+        return self._get(f"{self._path(service_id)}/builds", list[Build])
+
+    def roll_back(self, service_id: int, version: int) -> None:
+        """Let the next start take another build."""
+        self._json("PUT", f"{self._path(service_id)}/builds/{version}")
+
+    def start(
+        self,
+        service_id: int,
+        password: str,
+        run_params: str = "",
+        *,
+        instance: int = 1,
+        restart: str = "never",
+    ) -> None:
         """Start one's service; the account's password is asked once more."""
-        wish = {"password": password, "run_params": run_params}
-        self._json("POST", f"{self._path(service_id)}/status", wish)
+        wish = {"password": password, "run_params": run_params, "instance": instance}
+        self._json("POST", f"{self._path(service_id)}/status", {**wish, "restart": restart})
 
     def is_running(self, service_id: int) -> bool:
         """Say whether one's service runs."""
         return bool(self._json("GET", f"{self._path(service_id)}/status"))
 
-    def run(self, service_id: int) -> Run:
+    def run(self, service_id: int) -> Running:
         """Say what one's service does now."""
-        return self._get(f"{self._path(service_id)}/run", Run)
+        return self._get(f"{self._path(service_id)}/run", Running)
 
-    def stop(self, service_id: int) -> None:
-        """Stop one's service."""
-        self._json("DELETE", f"{self._path(service_id)}/status")
+    def stop(self, service_id: int, *, instance: int | None = None) -> None:
+        """Stop one's service, or one of its instances."""
+        self._call("DELETE", f"{self._path(service_id)}/status", query={"instance": instance})
 
     def log(self, service_id: int) -> str:
         """Get one's service's log."""
         return self._call("GET", f"{self._path(service_id)}/logFile").text
+
+    def build_log(self, service_id: int) -> str:
+        """Get what the last build said."""
+        return self._call("GET", f"{self._path(service_id)}/buildLog").text
+
+    @contextmanager
+    def follow(self, service_id: int, *, instance: int = 1) -> Iterator[Iterator[str]]:
+        """Hear what an instance prints, line by line: `with platform.follow(1) as lines: ...`."""
+        with self._stream(f"{self._path(service_id)}/logStream", {"instance": instance}) as answer:
+            yield (each.removeprefix("data: ") for each in answer.iter_lines() if each.startswith("data: "))
 
     # Tokens, and who did what.
 

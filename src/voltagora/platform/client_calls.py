@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -76,6 +77,15 @@ class Calls:
 
     def _json(self, method: str, path: str, body: Any = None, *, token: str | None = None) -> Any:
         return self._call(method, path, body=body, token=token).json()
+
+    @contextmanager
+    def _stream(self, path: str, query: Mapping[str, Any]) -> Iterator[httpx.Response]:
+        headers = {"Authorization": f"Bearer {self._access}"}
+        with self._http.stream("GET", path, params=query, headers=headers) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise _error(answer)
+            yield answer
 
     def _call(
         self,

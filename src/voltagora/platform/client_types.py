@@ -106,11 +106,38 @@ class Subscriber(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """What a service does now; `limits` says how each limit holds."""
+    """One instance of a service; `limits` says how each limit holds, `reason` why it ended."""
+
+    number: int
+    state: str
+    ready: bool
+    connected: bool
+    limits: dict[str, str]
+    lost: tuple[str, ...]
+    started_at: float
+    restarts: int
+    build: int
+    client_name: str
+    reason: str
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """What a service does now; `ready` and `limits` are those of its newest run."""
 
     running: bool
     ready: bool
     limits: dict[str, str]
+    instances: tuple[Run, ...] = ()
+
+
+class Build(msgspec.Struct, frozen=True, kw_only=True):
+    """One build of a service; `current`: the next start takes it."""
+
+    version: int
+    built_at: float
+    python: str
+    current: bool
+    notes: tuple[str, ...]
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):

@@ -77,6 +77,12 @@ EXPECTED: dict[tuple[str, str], tuple[int, int, int, int, int]] = {
             ("POST", "/users/{u}/services/{s}/status", 400),  # runs already
             ("DELETE", "/users/{u}/services/{s}/status", 200),
             ("GET", "/users/{u}/services/{s}/run", 200),
+            ("GET", "/users/{u}/services/{s}/builds", 200),
+            ("PUT", "/users/{u}/services/{s}/builds/{version}", 200),
+            ("GET", "/users/{u}/services/{s}/buildLog", 200),
+            ("GET", "/users/{u}/services/{s}/logStream", 200),
+            ("GET", "/users/{u}/services/{s}/files", 200),
+            ("DELETE", "/users/{u}/services/{s}/files/{name}", 200),
             ("GET", "/users/{u}/services/{s}/logFile", 200),
             ("GET", "/users/{u}/tokens", 200),
             ("POST", "/users/{u}/tokens", 201),
@@ -143,14 +149,16 @@ class Scene:
         self._kept = sqlite3.connect(":memory:")
         with closing(sqlite3.connect(self._database)) as live:
             live.backup(self._kept)
-        self._ran = copy.deepcopy((self.site.runner.files, self.site.runner.built, self.site.runner.runs))
+        self._ran = copy.deepcopy(
+            (self.site.runner.files_of, self.site.runner.built, self.site.runner.running)
+        )
 
     def begin_anew(self) -> None:
         """Put everything back to where it was."""
         with closing(sqlite3.connect(self._database)) as live:
             self._kept.backup(live)
         runner = self.site.runner
-        runner.files, runner.built, runner.runs = copy.deepcopy(self._ran)
+        runner.files_of, runner.built, runner.running = copy.deepcopy(self._ran)
         self.site.rights.close()
         self.site.rights.__init__(self.site.registry, self.site.accounts.entrance.enter)  # type: ignore[misc]
 
@@ -159,7 +167,7 @@ class Scene:
         self.site.close()
 
     def ask(self, who: str, method: str, path: str) -> int:
-        filled = path.format(u=1, t=1, s=1, k=1, username="somebody", token="x")
+        filled = path.format(u=1, t=1, s=1, k=1, username="somebody", token="x", version=1, name="Dockerfile")
         body = dict(BODY)
         if path == "/register":
             body["username"] = "new"

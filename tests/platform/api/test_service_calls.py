@@ -150,7 +150,7 @@ def test_duplicating_takes_the_files_along(site: Site, a: PlatformClient, b: Pla
     b.ask_for_service(1)
     made = b.duplicate_service(1, NewService(name="B", output_topics=(NewTopic(),)))
     assert made.owner == "b"
-    assert site.runner.files[made.id] == {"main.py": b"print()"}
+    assert site.runner.files_of[made.id] == {"main.py": b"print()"}
     unknown = (400, {"message": "No such service found"})
     assert said(site.http.post("/services/9", headers=headers(b), json=wish)) == unknown
 
@@ -217,7 +217,7 @@ def test_run_params_are_handed_on_as_typed(
     make(site, a)
     site.runner.built.add(1)
     assert said(site.http.post(f"{S}/status", headers=headers(a), json=body)) == (200, 1)
-    assert site.runner.runs[1] == expected
+    assert site.runner.running[1] == expected
 
 
 @pytest.mark.parametrize("arguments", ['--p hidden {"x": 1}', '-p hidden {"x": 1}', 'hidden {"x": 1}'])
@@ -228,7 +228,7 @@ def test_one_client_writes_password_and_params_in_one_line(site: Site, arguments
     site.runner.built.add(1)
     answer = site.http.post(f"{S}/status", headers=headers(a), data={"serviceArgs": arguments})
     assert said(answer) == (200, 1)
-    assert site.runner.runs[1] == '{"x": 1}'
+    assert site.runner.running[1] == '{"x": 1}'
 
 
 def test_a_start_needs_the_accounts_password_and_no_token_will_do(site: Site, a: PlatformClient) -> None:
@@ -239,12 +239,13 @@ def test_a_start_needs_the_accounts_password_and_no_token_will_do(site: Site, a:
         assert said(answer) == (401, {"message": "Invalid Credentials"})
     answer = site.http.post(f"{S}/status", headers=headers(a))
     assert said(answer) == (400, {"message": {"password": "This field is required."}})
-    assert site.runner.runs == {}
+    assert site.runner.running == {}
 
 
 CALLS = [
     *(("POST", "uploads"), ("POST", "dockerImage"), ("POST", "status"), ("GET", "status")),
-    *(("DELETE", "status"), ("GET", "logFile"), ("GET", "run")),
+    *(("DELETE", "status"), ("GET", "logFile"), ("GET", "run"), ("GET", "builds"), ("PUT", "builds/1")),
+    *(("GET", "buildLog"), ("GET", "logStream"), ("GET", "files"), ("DELETE", "files/Dockerfile")),
 ]
 
 
@@ -264,8 +265,33 @@ def test_row38_upload_build_run_and_log_are_for_the_owner(
     answer = site.http.request(method, f"/users/2/services/9/{call}", headers=headers(b), json=body)
     assert answer.json() == {"message": unknown}
     assert answer.status_code == (400 if call == "logFile" else 404)
-    assert site.runner.files == {}
-    assert site.runner.runs == {}
+    assert site.runner.files_of == {}
+    assert site.runner.running == {}
+
+
+def test_instances_builds_files_and_live_logs(site: Site, a: PlatformClient) -> None:
+    make(site, a)
+    a.upload(1, "Dockerfile", b"FROM python:3.11")
+    a.upload(1, "main.py", b"print()")
+    assert a.files(1) == ["Dockerfile", "main.py"]
+    a.remove_file(1, "main.py")
+    assert a.files(1) == ["Dockerfile"]
+    a.build(1, nearest_python=True)
+    assert site.runner.options == {"nearest_python": True, "nearest_pins": False}
+    assert [(build.version, build.current) for build in a.builds(1)] == [(1, True)]
+    a.roll_back(1, 1)
+    assert a.build_log(1) == "built\n"
+    a.start(1, "secret of a", instance=2, restart="on-failure")
+    assert site.runner.options == {"instance": 2, "restart": "on-failure"}
+    assert [run.state for run in a.run(1).instances] == ["running"]
+    with a.follow(1) as lines:
+        assert list(lines) == ["one", "two\ufffd\ufffddata: forged"]
+    a.stop(1, instance=2)
+    for field, value in (("instance", 0), ("instance", "x"), ("restart", "maybe")):
+        body = {"password": "secret of a", field: value}
+        answer = site.http.post(f"{S}/status", headers=headers(a), json=body)
+        assert (answer.status_code, list(answer.json()["message"])) == (400, [field])
+    assert [entry.action for entry in a.audit()][:4] == ["stop", "start", "roll_back", "build"]
 
 
 @pytest.mark.parametrize(

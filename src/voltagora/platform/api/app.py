@@ -16,6 +16,7 @@ from voltagora.platform.accounts.accounts import Accounts
 from voltagora.platform.api.account_calls import account_calls
 from voltagora.platform.api.bodies import IDLE_SECONDS, Bounded
 from voltagora.platform.api.broker_calls import broker_calls
+from voltagora.platform.api.build_calls import build_calls
 from voltagora.platform.api.callers import Callers
 from voltagora.platform.api.document import tell_openapi
 from voltagora.platform.api.pages import Otherwise, PagesFirst, SinglePage
@@ -71,7 +72,12 @@ def build_api(
     callers = Callers(accounts)
     for calls in (
         *(account_calls(parts, callers), topic_calls(parts, callers), service_calls(parts, callers)),
-        *(run_calls(parts, callers), token_calls(parts, callers), admin_calls(parts, callers)),
+        *(
+            run_calls(parts, callers),
+            build_calls(parts, callers),
+            token_calls(parts, callers),
+            admin_calls(parts, callers),
+        ),
         broker_calls(parts),
     ):
         app.include_router(calls)

@@ -39,7 +39,14 @@ class Bounded:
             await self._app(scope, receive, send)
             return
         most = _MULTIPART_BYTES + (MOST_UPLOAD_BYTES if _UPLOADS.search(scope["path"]) else MOST_BYTES)
-        told = dict(scope["headers"]).get(b"content-length", b"0")
+        headers = dict(scope["headers"])
+        if b"content-length" in headers and b"transfer-encoding" in headers:
+            # Two lengths: what is a body here may be a request to whoever stands in between.
+            ambiguous = refused(Refusal(400, "The request has two lengths."))
+            ambiguous.headers["Connection"] = "close"
+            await ambiguous(scope, receive, send)
+            return
+        told = headers.get(b"content-length", b"0")
         if not told.isdigit() or int(told[:20]) > most:
             await refused(_too_long(most))(scope, receive, send)
             return

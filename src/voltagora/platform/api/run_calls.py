@@ -12,7 +12,6 @@ from starlette.datastructures import UploadFile
 from starlette.responses import FileResponse, Response
 
 from voltagora.platform.accounts.accounts import Caller
-from voltagora.platform.api import schemas
 from voltagora.platform.api.bodies import Given, given
 from voltagora.platform.api.callers import Callers, Id, address_of
 from voltagora.platform.api.platform_parts import Parts
@@ -20,7 +19,9 @@ from voltagora.platform.api.replies import Reply
 from voltagora.platform.api.schemas import failing, takes, takes_file
 from voltagora.platform.registry.entities import Service
 from voltagora.platform.registry.refusals import Refusal, missing
+from voltagora.platform.runner.interface import Log, Restart
 
+MOST_INSTANCE: Final = 1_000
 _PIECE_BYTES: Final = 256 * 1024
 _PASSWORD: Final = re.compile(r"\s*--?p(?:assword)?(?:\s+|=)")
 
@@ -61,10 +62,20 @@ def run_calls(parts: Parts, callers: Callers) -> APIRouter:
         await noted(service, "upload")
         return Reply(service.id, 201)
 
-    @calls.post("/dockerImage", status_code=201, response_model=int, responses=failures)
-    async def build(u: Id, service: Service = Depends(owned)) -> Reply:
-        """Build what was uploaded."""
-        await parts.runner.build(service)
+    @calls.post(
+        "/dockerImage",
+        status_code=201,
+        response_model=int,
+        responses=failures,
+        openapi_extra=takes(nearest_python=bool, nearest_pins=bool),
+    )
+    async def build(u: Id, service: Service = Depends(owned), body: Given = Depends(given)) -> Reply:
+        """Build what was uploaded; by choice with the nearest Python and later versions of pins."""
+        await parts.runner.build(
+            service,
+            nearest_python=bool(body.yes("nearest_python")),
+            nearest_pins=bool(body.yes("nearest_pins")),
+        )
         await noted(service, "build")
         return Reply(service.id, 201)
 
@@ -73,18 +84,11 @@ def run_calls(parts: Parts, callers: Callers) -> APIRouter:
         """Say whether a service runs."""
         return Reply(parts.runner.is_running(service))
 
-    @calls.get("/run", response_model=schemas.Run, responses=failures)
-    async def run(u: Id, service: Service = Depends(owned)) -> Reply:
-        """Say whether a service runs, has subscribed, and how its limits hold."""
-        found = await parts.runner.run_of(service)
-        ready, limits = (found.ready, found.limits) if found is not None else (False, {})
-        return Reply({"running": found is not None, "ready": ready, "limits": limits})
-
     @calls.post(
         "/status",
         response_model=int,
         responses=failures,
-        openapi_extra=takes(password=str, run_params=str, serviceArgs=str),
+        openapi_extra=takes(password=str, run_params=str, serviceArgs=str, instance=int, restart=str),
     )
     async def start(
         request: Request,
@@ -98,14 +102,15 @@ def run_calls(parts: Parts, callers: Callers) -> APIRouter:
         user = await run_in_threadpool(check, service.owner, password, address_of(request))
         if user is None:
             raise Refusal(401, "Invalid Credentials")
-        await parts.runner.start(service, run_params)
+        instance, restart = _instance(body.number("instance")), _restart(body.text("restart"))
+        await parts.runner.start(service, run_params, instance=instance or 1, restart=restart)
         await noted(service, "start")
         return Reply(service.id)
 
     @calls.delete("/status", response_model=int, responses=failures)
-    async def stop(u: Id, service: Service = Depends(owned)) -> Reply:
-        """Stop a service."""
-        await parts.runner.stop(service)
+    async def stop(u: Id, instance: int | None = None, service: Service = Depends(owned)) -> Reply:
+        """Stop a service, or one of its instances."""
+        await parts.runner.stop(service, instance=_instance(instance))
         await noted(service, "stop")
         return Reply(service.id)
 
@@ -116,11 +121,27 @@ def run_calls(parts: Parts, callers: Callers) -> APIRouter:
     )
     async def log(u: Id, service: Service = Depends(logged)) -> Response:
         """Get a service's log."""
-        found = await parts.runner.log(service)
-        said = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
-        return FileResponse(found.path, media_type="text/plain", filename=found.name, headers=said)
+        return handed_out(await parts.runner.log(service))
 
     return calls
+
+
+def handed_out(log: Log) -> Response:
+    """Answer with a log, as text and nothing else."""
+    said = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    return FileResponse(log.path, media_type="text/plain", filename=log.name, headers=said)
+
+
+def _instance(number: int | None) -> int | None:
+    if number is not None and not 1 <= number <= MOST_INSTANCE:
+        raise Refusal(400, {"instance": f"Must be 1 to {MOST_INSTANCE}."})
+    return number
+
+
+def _restart(word: str | None) -> Restart:
+    if word and word not in tuple(Restart):
+        raise Refusal(400, {"restart": f"Must be {', '.join(Restart)}."})
+    return Restart(word) if word else Restart.NEVER
 
 
 async def _pieces(file: UploadFile) -> AsyncIterator[bytes]:

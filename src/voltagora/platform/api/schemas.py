@@ -151,11 +151,38 @@ class Subscriber(BaseModel):
 
 
 class Run(BaseModel):
-    """What a service does now."""
+    """One instance of a service."""
+
+    number: int
+    state: str
+    ready: bool
+    connected: bool
+    limits: dict[str, str]
+    lost: list[str]
+    started_at: float
+    restarts: int
+    build: int
+    client_name: str
+    reason: str
+
+
+class Running(BaseModel):
+    """What a service does now; `ready` and `limits` are those of its newest run."""
 
     running: bool
     ready: bool
     limits: dict[str, str]
+    instances: list[Run]
+
+
+class Build(BaseModel):
+    """One build of a service."""
+
+    version: int
+    built_at: float
+    python: str
+    current: bool
+    notes: list[str]
 
 
 class Token(BaseModel):

@@ -11,6 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from voltagora.hub.errors import PacketError
+from voltagora.hub.rights import CREDENTIAL
 from voltagora.hub.topics import parse_filter
 from voltagora.platform.registry import names, tables
 from voltagora.platform.registry.database import Transaction
@@ -118,6 +119,17 @@ class Tokens(Part):
             if not gone:
                 raise Refusal(404, "No such token.")
             transaction.note("revoke_token", f"token {gone[0].name}")
+
+    def withdraw_token(self, principal: str) -> bool:
+        """End the token of a principal on behalf of the platform itself; say whether there was one."""
+        digits = principal.partition(CREDENTIAL)[2]
+        token_id = int(digits) if digits.isdecimal() and len(digits) < 10 else 0
+        with self._database.write() as transaction:
+            found = transaction.row(TOKENS.where(tables.tokens.c.id == token_id))
+            if found is None or token_of(found).principal != principal:
+                return False
+            drop_tokens(transaction, tables.tokens.c.id == token_id)
+            return True
 
     def expire_tokens(self) -> int | None:
         """End the tokens whose time has come; give when the next one's does."""
