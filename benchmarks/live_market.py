@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from voltagora.live.mqtt import MqttTransport
 
+from voltagora.live.mqtt import MqttTransport
 from voltagora.live.transport import Arrival, Listener, Publication
 from voltagora.scenario.live import LiveRun, Pace, Stage
 from voltagora.scenario.read import read_scenario
@@ -57,9 +58,23 @@ class _Looking:
         return getattr(self._listener, name)
 
 
+async def opened(run: LiveRun) -> None:
+    """Wait until the market has begun, then let its first hours be over at once."""
+    while run.process is None or not run.process.has_started:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.5)
+    run.process.clock.set(run.horizon.start + OPENING_SECONDS - 2 * SPEED, SPEED)
+
+
 def evenly(vehicles: int, bookings: int, a_second: float) -> LiveRun:
     """Make a market whose first vehicles ask once each, so many in a real second."""
-    sets = [f"vehicles.count={vehicles}", "stations.count=40", "days=2", "choice.strategy=first"]
+    sets = [
+        f"vehicles.count={vehicles}",
+        "stations.count=40",
+        "stations.connectors_per_kind=30",
+        "days=2",
+        "choice.strategy=first",
+    ]
     scenario = read_scenario("paper-2020", sets, None)
     run = LiveRun(scenario, Stage(pace=Pace(SPEED), start_now=True))
     first = run.horizon.start + OPENING_SECONDS

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from voltagora.hub.topics import Filter, covers, parse_filter, topic_levels
+from voltagora.hub.granted import GrantedFilters
+from voltagora.hub.topics import Filter, topic_levels
 
 OPERATOR: Final = "operator"
 """The user that everybody is in a hub without users."""
@@ -91,9 +92,6 @@ class Grant:
     deny: tuple[str, ...] = ()
 
 
-_Levels = tuple[tuple[str, ...], ...]
-
-
 class _Compiled:
     """A grant taken apart, with the answers it gave; replaced as a whole when the grant changes."""
 
@@ -103,23 +101,18 @@ class _Compiled:
 
     def __init__(self, grant: Grant) -> None:
         self.grant = grant
-        self.publish = _levels(grant.publish)
-        self.subscribe = _levels(grant.subscribe)
-        self.deny = _levels(grant.deny)
+        self.publish = GrantedFilters(grant.publish)
+        self.subscribe = GrantedFilters(grant.subscribe)
+        self.deny = GrantedFilters(grant.deny)
         self.publishable: dict[str, bool] = {}
         self.receivable: dict[str, bool] = {}
 
-    def answer(self, answers: dict[str, bool], granted: _Levels, topic: str) -> bool:
+    def answer(self, answers: dict[str, bool], granted: GrantedFilters, topic: str) -> bool:
         if len(answers) >= self.MOST_ANSWERS:
             answers.clear()
         levels = topic_levels(topic)
-        allowed = any(covers(grant, levels) for grant in granted)
-        answer = answers[topic] = allowed and not any(covers(deny, levels) for deny in self.deny)
+        answer = answers[topic] = granted.cover(levels) and not self.deny.cover(levels)
         return answer
-
-
-def _levels(filters: Iterable[str]) -> _Levels:
-    return tuple(parse_filter(text).levels for text in filters)
 
 
 class Table:
@@ -181,6 +174,6 @@ class Table:
     def may_subscribe(self, user: str, wanted: Filter) -> bool:
         """One grant covers the whole filter and no deny does; a deny within it acts at delivery."""
         found = self._grants.get(user)
-        if found is None or not any(covers(grant, wanted.levels) for grant in found.subscribe):
+        if found is None or not found.subscribe.cover(wanted.levels):
             return False
-        return not any(covers(deny, wanted.levels) for deny in found.deny)
+        return not found.deny.cover(wanted.levels)
