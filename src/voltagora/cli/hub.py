@@ -144,8 +144,13 @@ def _take_all_files() -> None:
 
 
 @hub.command("password")
-def password_command() -> None:
+def password_command(
+    mosquitto: Annotated[
+        bool, typer.Option("--mosquitto", help="Hash it as mosquitto does, for the key `mosquitto`.")
+    ] = False,
+) -> None:
     """Hash a password for a users file: asked twice, or read from a pipe."""
+    from voltagora.brokers.mosquitto import mosquitto_hash
     from voltagora.hub.passwords import hash_password
 
     if sys.stdin.isatty():
@@ -154,4 +159,4 @@ def password_command() -> None:
         password = sys.stdin.readline().rstrip("\r\n")
     if not password:
         raise InputError("password", "", "at least one character")
-    typer.echo(hash_password(password))
+    typer.echo(mosquitto_hash(password) if mosquitto else hash_password(password))

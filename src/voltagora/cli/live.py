@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -151,24 +152,26 @@ async def _played(run: LiveRun, broker: _Broker, view: Any) -> None:
 @asynccontextmanager
 async def _broker(run: LiveRun, broker: _Broker) -> AsyncIterator[tuple[BrokerUrl, Transport]]:
     """Join a broker, or start one."""
-    from voltagora.live.broker_url import BrokerUrl
+    from voltagora.live.broker_url import BrokerUrl, Tls
 
     if broker.url is not None:
-        url = BrokerUrl.parse(broker.url)
+        url = BrokerUrl.parse(broker.url, os.environ, Tls(ca=broker.ca, cert=broker.cert, key=broker.key))
         yield url, _transport(run, url)
         return
     from voltagora.hub.errors import HubError, SetupError
     from voltagora.hub.limits import Limits
     from voltagora.hub.server import Hub
     from voltagora.live.port_holder import port_holder
+    from voltagora.live.rights import hub_rights
 
     address = broker.mqtt or HUB_ADDRESS
     data = None if run.stage.data is None else run.stage.data / "hub"
     try:
         # One connection carries all agents of a process, each with topics of its own.
         limits = Limits(subscriptions_per_session=MOST_FILTERS)
-        async with Hub(mqtt=address, data=data, limits=limits) as hub:
-            url = BrokerUrl.parse(hub.addresses["MQTT"])
+        rights = None if run.owners is None else hub_rights(run.owners)
+        async with Hub(mqtt=address, data=data, limits=limits, rights=rights) as hub:
+            url = BrokerUrl.parse(hub.addresses["MQTT"], os.environ)
             yield url, _transport(run, url)
     except SetupError as error:
         if error.field == "mqtt":

@@ -21,6 +21,7 @@ from voltagora.cli.decisions import strategies_command, try_command
 from voltagora.cli.hub import hub
 from voltagora.cli.live import live_command, replay_command
 from voltagora.cli.reports import compare_command, report_command
+from voltagora.cli.rights import rights_command
 from voltagora.cli.runs import run_command
 from voltagora.cli.scenarios import scenarios, validate_command
 from voltagora.domain.errors import InputError, InputErrors, VoltAgoraError
@@ -126,4 +127,5 @@ app.command("collect")(collect_command)
 app.command("protocols")(protocols_command)
 app.command("live")(live_command)
 app.command("replay")(replay_command)
+app.command("rights")(rights_command)
 app.add_typer(hub, name="hub")

@@ -30,23 +30,23 @@ _NOBODY: Final = passwords.hash_password("", salt=bytes(16))
 # Hashed against when there is no such user, so that the time tells nothing.
 
 
-class Users(Table):
-    """Rights from a file.
+class KnownUsers(Table):
+    """Rights in memory of users that have passwords.
 
-    Raises:
-        SetupError: the file is not right; the field and what would be right.
+    Args:
+        grants: what each user may do.
+        hashes: lines from `hash_password`, by user.
     """
 
-    __slots__ = ("_hashes", "_known", "_pepper", "_seen", "path")
+    __slots__ = ("_hashes", "_known", "_pepper")
 
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.path = path
-        self._hashes: dict[str, str] = {}
+    def __init__(
+        self, grants: Mapping[str, Grant] | None = None, hashes: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(grants)
+        self._hashes: dict[str, str] = dict(hashes or {})
         self._known: dict[str, bytes] = {}
         self._pepper = secrets.token_bytes(32)
-        self._seen: tuple[int, int, int] | None = None
-        self.reload()
 
     def may_connect(self, login: Login) -> str | None:
         """Take a user with the right password. A password that was right is not hashed a second time."""
@@ -61,6 +61,22 @@ class Users(Table):
         if self._hashes.get(user) == stored:
             self._known[user] = mark
         return user
+
+
+class Users(KnownUsers):
+    """Rights from a file.
+
+    Raises:
+        SetupError: the file is not right; the field and what would be right.
+    """
+
+    __slots__ = ("_seen", "path")
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self._seen: tuple[int, int, int] | None = None
+        self.reload()
 
     def changed(self) -> bool:
         """Whether the file is not the one that was read."""

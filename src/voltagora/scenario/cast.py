@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Final
 
 import msgspec
 
@@ -13,23 +12,13 @@ from voltagora.agents.market import Market
 from voltagora.domain.errors import InputError
 from voltagora.domain.records import RecordSink
 from voltagora.live.node import Node
+from voltagora.live.owners import KIND_WORDS
 from voltagora.live.trust import OwnerTable, Trust
 from voltagora.protocols.topic import Kind
 from voltagora.scenario.build import build_area
 from voltagora.scenario.population import Population
 from voltagora.scenario.settings import Scenario
 from voltagora.strategies.parameters import nearest_of
-
-KIND_WORDS: Final = {
-    "vehicle": Kind.VEHICLE,
-    "station": Kind.STATION,
-    "recommender": Kind.RECOMMENDER,
-    "imbalance": Kind.IMBALANCE,
-    "pricing": Kind.PRICING,
-    "producer": Kind.PRODUCER,
-    "consumer": Kind.CONSUMER,
-}
-"""The kinds of agents by the words of the command line."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,11 +19,11 @@ from voltagora.live.clock import Clock
 from voltagora.live.journal import Journal
 from voltagora.live.lockstep import Lockstep
 from voltagora.live.node import Node
+from voltagora.live.owners import Owners
 from voltagora.live.process import Plan, Process
 from voltagora.live.timekeeping import Lead
 from voltagora.live.tokens import SECRET_BYTES, SecretRandomness
 from voltagora.live.transport import Transport
-from voltagora.live.trust import OwnerTable
 from voltagora.results.collector import Collector, Span
 from voltagora.results.result import Result
 from voltagora.scenario.cast import Part, cast
@@ -102,11 +102,12 @@ class LiveRun:
         self,
         scenario: Scenario,
         stage: Stage,
-        owners: OwnerTable | None = None,
+        owners: Owners | None = None,
         watch: Callable[[Record], None] | None = None,
     ) -> None:
         self.scenario = scenario
         self.stage = stage
+        self.owners = owners
         self.people = population(scenario)
         self.horizon = Horizon(scenario)
         _check(scenario, stage, self.horizon)

@@ -1,0 +1,98 @@
+"""Rights for mosquitto: a password file, an access list and the settings that go with them.
+
+mosquitto acknowledges a subscription without right and filters what it delivers. Lines are written
+for each user: `pattern` lines would hold for all users alike, so that a station's owner could speak
+as a vehicle that bears the station's name.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import secrets
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from voltagora.brokers.account import Account
+from voltagora.brokers.errors import BrokerError
+
+ITERATIONS: Final = 101
+"""What mosquitto_passwd uses, and what mosquitto can afford at each CONNECT."""
+_SALT_BYTES: Final = 12
+_HASH: Final = re.compile(r"\$7\$[0-9]+\$[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+")
+_NAME: Final = re.compile(r"[^\s:#+/\x00-\x1f][^:\x00-\x1f]{0,200}")
+
+FILES: Final = ("passwords", "access", "voltagora.conf")
+
+
+def mosquitto_hash(password: str) -> str:
+    """Hash a password as mosquitto 2 stores it: PBKDF2 with SHA-512."""
+    salt = secrets.token_bytes(_SALT_BYTES)
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS)
+    return f"$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
+
+
+def is_mosquitto_hash(line: str) -> bool:
+    """Tell whether a line is a password as mosquitto stores it."""
+    return _HASH.fullmatch(line) is not None
+
+
+def write(folder: Path, accounts: Mapping[str, Account]) -> None:
+    """Write the three files, each as a whole; include `voltagora.conf` from mosquitto's own settings.
+
+    Raises:
+        BrokerError: a user's name or password is none that mosquitto can hold.
+    """
+    for user, account in accounts.items():
+        if not _NAME.fullmatch(user):
+            raise BrokerError(f"users.{user}: mosquitto cannot hold this name")
+        if account.secret is not None and not is_mosquitto_hash(account.secret):
+            raise BrokerError(f"users.{user}: the password is not hashed for mosquitto")
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / "passwords", _passwords(accounts))
+    _replace(folder / "access", _access(accounts))
+    _replace(folder / "voltagora.conf", _settings(folder))
+
+
+def reload(process: int) -> None:
+    """Have a running mosquitto read its files again."""
+    os.kill(process, signal.SIGHUP)
+
+
+def _passwords(accounts: Mapping[str, Account]) -> Iterator[str]:
+    for user, account in accounts.items():
+        if account.secret is not None:
+            yield f"{user}:{account.secret}"
+
+
+def _access(accounts: Mapping[str, Account]) -> Iterator[str]:
+    for user, account in accounts.items():
+        yield f"user {user}"
+        both = set(account.grant.publish) & set(account.grant.subscribe)
+        for text in account.grant.publish:
+            yield f"topic {'readwrite' if text in both else 'write'} {text}"
+        yield from (f"topic read {text}" for text in account.grant.subscribe if text not in both)
+        yield from (f"topic deny {text}" for text in account.grant.deny)
+        yield ""
+
+
+def _settings(folder: Path) -> Iterator[str]:
+    yield "# Who may connect, publish and read; made by `voltagora rights`, include it."
+    yield "allow_anonymous false"
+    yield f"password_file {folder.resolve() / 'passwords'}"
+    yield f"acl_file {folder.resolve() / 'access'}"
+    yield "# At its default of 1,000 messages acknowledged to their publisher are lost to a slow reader."
+    yield "max_queued_messages 0"
+
+
+def _replace(path: Path, lines: Iterator[str]) -> None:
+    """Write a file that only its owner can read, and put it in place whole."""
+    aside = path.with_name(f".{path.name}.new")
+    descriptor = os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    aside.replace(path)
