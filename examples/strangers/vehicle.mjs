@@ -293,6 +293,7 @@ new Vehicle(client, new Contract(settings.contract));
 
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.on(signal, () => {
+    setTimeout(() => process.exit(0), 1000); // without a connection nobody takes the goodbye
     client.publish(`presence/${settings.id}`, "offline", { qos: 1, retain: true }, () => client.end(() => process.exit(0)));
   });
 }

@@ -28,8 +28,13 @@ def stages() -> dict[Kind, tuple[type[Play], Checks]]:
     from voltagora.live.conform.station import StationPlay
     from voltagora.live.conform.station_checks import CHECKS as BOOKING
     from voltagora.live.conform.station_duties import CHECKS as DUTIES
+    from voltagora.live.conform.vehicle import CHECKS as VEHICLE
+    from voltagora.live.conform.vehicle import VehiclePlay
 
-    return {Kind.STATION: (StationPlay, Checks([*BOOKING, *DUTIES]))}
+    return {
+        Kind.STATION: (StationPlay, Checks([*BOOKING, *DUTIES])),
+        Kind.VEHICLE: (VehiclePlay, VEHICLE),
+    }
 
 
 async def examine(
