@@ -25,6 +25,11 @@ def _nothing(finding: Finding) -> None:
 
 def stages() -> dict[Kind, tuple[type[Play], Checks]]:
     """Give what each kind of agent is checked by."""
+    from voltagora.live.conform.area import BOTH, IMBALANCE, PRICING, AreaPlay
+    from voltagora.live.conform.profile import CHECKS as PROFILE
+    from voltagora.live.conform.profile import ProfilePlay
+    from voltagora.live.conform.recommender import CHECKS as RECOMMENDER
+    from voltagora.live.conform.recommender import RecommenderPlay
     from voltagora.live.conform.station import StationPlay
     from voltagora.live.conform.station_checks import CHECKS as BOOKING
     from voltagora.live.conform.station_duties import CHECKS as DUTIES
@@ -34,6 +39,11 @@ def stages() -> dict[Kind, tuple[type[Play], Checks]]:
     return {
         Kind.STATION: (StationPlay, Checks([*BOOKING, *DUTIES])),
         Kind.VEHICLE: (VehiclePlay, VEHICLE),
+        Kind.RECOMMENDER: (RecommenderPlay, RECOMMENDER),
+        Kind.IMBALANCE: (AreaPlay, Checks([*BOTH, *IMBALANCE])),
+        Kind.PRICING: (AreaPlay, Checks([*BOTH, *PRICING])),
+        Kind.PRODUCER: (ProfilePlay, PROFILE),
+        Kind.CONSUMER: (ProfilePlay, PROFILE),
     }
 
 
