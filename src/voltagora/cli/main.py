@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from voltagora import __version__
 from voltagora.cli.collect import collect_command
+from voltagora.cli.conform import conform_command
 from voltagora.cli.contract import protocols_command
 from voltagora.cli.decisions import strategies_command, try_command
 from voltagora.cli.hub import hub
@@ -125,6 +126,7 @@ app.command("report")(report_command)
 app.command("compare")(compare_command)
 app.command("collect")(collect_command)
 app.command("protocols")(protocols_command)
+app.command("conform")(conform_command)
 app.command("live")(live_command)
 app.command("replay")(replay_command)
 app.command("rights")(rights_command)
