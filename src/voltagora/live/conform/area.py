@@ -1,4 +1,4 @@
-"""What EI and MD are checked by (CP4, CP6 to CP11): stations, producers and consumers are played with them."""
+"""What EI and MD are checked by (CP4, CP6 to CP11): all who report to them are played."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class AreaPlay(Play):
         """See `Play.prepare`: register a station and a producer."""
         await self.ask(self.registration(), STATION)
         await self.ask(self.profile(), PRODUCER)
-        self._revision = self.now()  # More than whatever an earlier test left behind.
+        self._revision = self.now() * 1000  # More than whatever an earlier test left behind.
 
     @property
     def revision(self) -> int:
@@ -291,7 +291,7 @@ for _protocol in ("CP4", "CP8", "CP9", "CP10", "CP11"):
 
 @IMBALANCE.add("CP6")
 async def adds_up(play: AreaPlay) -> None:
-    """What is expected and scheduled shows in the day's supply and demand, once each, and goes when cancelled."""
+    """What is expected and scheduled shows in supply and demand, once each, and goes when cancelled."""
     name = play.word()
     await play.accepted(play.expectation(10.0, play.revision), PRODUCER)
     before = await play.tomorrow()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 import msgspec
@@ -54,6 +54,7 @@ async def examine(
     *,
     manners: Manners | None = None,
     setting: Setting | None = None,
+    only: Container[str] | None = None,
     told: Told = _nothing,
 ) -> list[Finding]:
     """Put an agent to the test.
@@ -64,6 +65,7 @@ async def examine(
         id: the agent's.
         manners: how long things may take, and whether slow checks are made.
         setting: the market that the agent believes to be in.
+        only: names of the checks to make; None: all.
         told: called with each finding as it is made.
 
     Returns:
@@ -82,7 +84,8 @@ async def examine(
 
     try:
         await play.open()
-        await _perform(play, checks, note)
+        chosen = Checks(check for check in checks if only is None or check.name in only)
+        await _perform(play, chosen, note)
     finally:
         await play.close()
     order = [protocol.code for protocol in PROTOCOLS]

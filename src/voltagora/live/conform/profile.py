@@ -50,11 +50,9 @@ class ProfilePlay(Play):
         if not self.forgets:
             return self.outcomes(UpdateProfileOutcome, *AREAS)(request, address)
         self.forgets = False
-        reason = Refusal.NOT_REGISTERED
-        return [
-            *self.outcomes(UpdateProfileOutcome, Kind.IMBALANCE, reason=reason)(request, address),
-            *self.outcomes(UpdateProfileOutcome, Kind.PRICING)(request, address),
-        ]
+        return self.outcomes(UpdateProfileOutcome, Kind.PRICING, reason=Refusal.NOT_REGISTERED)(
+            request, address
+        )
 
     def day_of(self, message: ExpectedEnergy | UpdateConfidence) -> Day:
         """Give the day that a message is about."""
