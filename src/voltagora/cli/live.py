@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voltagora.domain.errors import InputError, VoltAgoraError
+from voltagora.cli.live_play import HUB_ADDRESS, BrokerChoice, played
+from voltagora.domain.errors import InputError
 
 if TYPE_CHECKING:
-    from voltagora.live.broker_url import BrokerUrl
-    from voltagora.live.transport import Transport
-    from voltagora.scenario.live import LiveRun, Stage
-
-HUB_ADDRESS: Final = "127.0.0.1:1883"
-MOST_FILTERS: Final = 2_000_000
+    from voltagora.scenario.live import Stage
 
 
 def live_command(
@@ -67,6 +59,9 @@ def live_command(
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for the result, if all agents play here.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier result in the folder.")] = False,
+    http: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Answer /healthz and /metrics there.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No view, only what goes wrong.")] = False,
     ca: Annotated[Path | None, typer.Option(help="Certificate (PEM) that vouches for the broker's.")] = None,
     cert: Annotated[Path | None, typer.Option(help="Certificate (PEM) that says who we are.")] = None,
@@ -95,27 +90,19 @@ def live_command(
         full_sync=full_sync,
     )
     read = read_scenario(scenario, set_ or (), seed)
-    _play(read, stage, _Broker(broker, mqtt, users, ca, cert, key), out, force=force, quiet=quiet)
-
-
-class _Broker:
-    """Which broker to use, as the command line says it."""
-
-    def __init__(self, url: str | None, mqtt: str | None, users: Path | None, *tls: Path | None) -> None:
-        self.url, self.mqtt, self.users = url, mqtt, users
-        self.ca, self.cert, self.key = tls
-
-    def owners(self) -> Any:
-        """Give the owner table, or None."""
-        if self.users is None:
-            return None
-        from voltagora.live.owners import Owners
-
-        return Owners.read(self.users)
+    choice = BrokerChoice(broker, mqtt=mqtt, users=users, tls=(ca, cert, key))
+    _play(read, stage, choice, http, out, force=force, quiet=quiet)
 
 
 def _play(
-    scenario: Any, stage: Stage, broker: _Broker, out: Path | None, *, force: bool, quiet: bool
+    scenario: Any,
+    stage: Stage,
+    broker: BrokerChoice,
+    http: str | None,
+    out: Path | None,
+    *,
+    force: bool,
+    quiet: bool,
 ) -> None:
     from voltagora.cli.live_view import View
     from voltagora.scenario.live import LiveRun
@@ -124,7 +111,7 @@ def _play(
     view = View(quiet=quiet)
     run = LiveRun(scenario, stage, broker.owners(), view.record)
     try:
-        asyncio.run(_played(run, broker, view))
+        asyncio.run(played(run, broker, view, http))
         if run.is_over and stage.part.is_whole:
             result = run.result()
             if out is not None:
@@ -134,63 +121,6 @@ def _play(
             view.left(stage.data)
     finally:
         run.close()
-
-
-async def _played(run: LiveRun, broker: _Broker, view: Any) -> None:
-    """Play until the end or the first signal."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, run.leave)
-        except NotImplementedError:  # Windows: ctrl-C arrives as KeyboardInterrupt.
-            break
-    async with _broker(run, broker) as (url, transport):
-        with view.showing(run, url):
-            await run.play(transport)
-
-
-@asynccontextmanager
-async def _broker(run: LiveRun, broker: _Broker) -> AsyncIterator[tuple[BrokerUrl, Transport]]:
-    """Join a broker, or start one."""
-    from voltagora.live.broker_url import BrokerUrl, Tls
-
-    if broker.url is not None:
-        url = BrokerUrl.parse(broker.url, os.environ, Tls(ca=broker.ca, cert=broker.cert, key=broker.key))
-        yield url, _transport(run, url)
-        return
-    from voltagora.hub.errors import HubError, SetupError
-    from voltagora.hub.limits import Limits
-    from voltagora.hub.server import Hub
-    from voltagora.live.port_holder import port_holder
-    from voltagora.live.rights import hub_rights
-
-    address = broker.mqtt or HUB_ADDRESS
-    data = None if run.stage.data is None else run.stage.data / "hub"
-    try:
-        # One connection carries all agents of a process, each with topics of its own.
-        limits = Limits(subscriptions_per_session=MOST_FILTERS)
-        rights = None if run.owners is None else hub_rights(run.owners)
-        async with Hub(mqtt=address, data=data, limits=limits, rights=rights) as hub:
-            url = BrokerUrl.parse(hub.addresses["MQTT"], os.environ)
-            yield url, _transport(run, url)
-    except SetupError as error:
-        if error.field == "mqtt":
-            raise InputError(
-                "--mqtt",
-                address,
-                f"an address that can be opened{port_holder(address)}; --mqtt 127.0.0.1:1884 moves it, "
-                "--broker joins a broker that runs",
-            ) from None
-        raise InputError(f"--{error.field}", error.got, error.expected) from None
-    except HubError as error:
-        raise VoltAgoraError(str(error)) from None
-
-
-def _transport(run: LiveRun, url: BrokerUrl) -> Transport:
-    """Make the connection of this process; its client id is the part it plays, so that a restart finds it."""
-    from voltagora.live.mqtt import MqttTransport
-
-    return MqttTransport(url, client_id=run.client_id, clean=run.journal is None)
 
 
 def _time(text: str) -> int:

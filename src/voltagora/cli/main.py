@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from voltagora import __version__
+from voltagora.cli.agent import agent_command
 from voltagora.cli.collect import collect_command
 from voltagora.cli.conform import conform_command
 from voltagora.cli.contract import protocols_command
@@ -25,6 +26,7 @@ from voltagora.cli.reports import compare_command, report_command
 from voltagora.cli.rights import rights_command
 from voltagora.cli.runs import run_command
 from voltagora.cli.scenarios import scenarios, validate_command
+from voltagora.cli.service_folder import service_folder_command
 from voltagora.domain.errors import InputError, InputErrors, VoltAgoraError
 
 DONE: Final = 0
@@ -129,5 +131,7 @@ app.command("protocols")(protocols_command)
 app.command("conform")(conform_command)
 app.command("live")(live_command)
 app.command("replay")(replay_command)
+app.command("agent")(agent_command)
+app.command("service-folder")(service_folder_command)
 app.command("rights")(rights_command)
 app.add_typer(hub, name="hub")

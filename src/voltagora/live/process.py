@@ -42,6 +42,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     lead: Lead | None = None  # of the one process that leads time
     is_real: bool = False  # whether, where nobody leads, time is the real one
+    begin: int | None = None  # simulated; before it there is no market
     end: int | None = None  # simulated; the market closes
     start_now: bool = False  # say `start` as soon as there is a connection
 
@@ -71,7 +72,13 @@ class Process:
         self.transport = transport
         self.plan = plan
         self.clock = clock or Clock()
-        self.time = Timekeeping(self.clock, lead=plan.lead, is_real=plan.is_real, say=self._say_time)
+        self.time = Timekeeping(
+            self.clock,
+            lead=plan.lead,
+            is_real=plan.is_real,
+            say=self._say_time,
+            span=None if plan.begin is None or plan.end is None else (plan.begin, plan.end),
+        )
         self.is_connected = False
         self.has_started = False
         self.has_finished = False
@@ -109,6 +116,16 @@ class Process:
             await self._ended.wait()
         finally:
             await self._close()
+
+    @property
+    def unsent(self) -> int:
+        """How many publications wait for the broker."""
+        return len(self._outbox) + self.transport.waiting
+
+    @property
+    def is_unsaved(self) -> bool:
+        """Whether something could not be written to the journal."""
+        return bool(self._unsaved)
 
     def leave(self) -> None:
         """Go, without ending the market."""

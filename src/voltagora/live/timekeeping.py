@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from voltagora.domain.errors import InputError
+from voltagora.domain.units import Time
 from voltagora.live.clock import TICK_SECONDS, Clock, ClockNews
 
 log = logging.getLogger("voltagora.live")
@@ -42,16 +43,24 @@ class Timekeeping:
         lead: given to the process that leads; it alone heeds `start`, `pause` and `resume`.
         is_real: no process leads and time is the real one, unless news come from one that does.
         say: publishes news of the clock.
+        span: when the market begins and ends, if it could be another time than now.
     """
 
     def __init__(
-        self, clock: Clock, *, lead: Lead | None, is_real: bool, say: Callable[[ClockNews], None]
+        self,
+        clock: Clock,
+        *,
+        lead: Lead | None,
+        is_real: bool,
+        say: Callable[[ClockNews], None],
+        span: tuple[int, int] | None = None,
     ) -> None:
         self.clock = clock
         self.lead = lead
         self.is_real = is_real
         self.is_stopped = False
         self._say = say
+        self._span = span
         self._next_tick = 0.0
         self._retained: ClockNews | None = None
         self._retained_at = 0.0
@@ -81,7 +90,12 @@ class Timekeeping:
             self.clock.set(self.clock.wall() if at is None else at, self.lead.speed)
             self.tell()
         elif self.is_real:
-            self.clock.set(self.clock.wall(), 1.0)
+            now = self.clock.wall()
+            if self._span is not None and not self._span[0] <= now < self._span[1]:
+                first, last = (Time(each) for each in self._span)
+                log.error("not started: time is the real one, and the market is from %s to %s", first, last)
+                return
+            self.clock.set(now, 1.0)
 
     def _change_pace(self, word: Word) -> None:
         if self.lead is None and not self.is_real:

@@ -35,7 +35,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def leads(self) -> bool:
         """Whether the imbalance agents are here, which makes it the process that leads time."""
-        return Kind.IMBALANCE in self.kinds and not self.ids
+        return Kind.IMBALANCE in self.kinds
 
 
 def kinds_of(text: str) -> tuple[Kind, ...]:

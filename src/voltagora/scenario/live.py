@@ -71,6 +71,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         part: which agents play here.
         pace: how fast time goes, where it is led; who does not lead follows.
+        follows: whether it never leads time: it goes by another's clock, or by real time if there is none.
         start_now: say `start` at once.
         until: simulated instant at which the market closes; None: the end of the scenario.
         data: folder of the journal; None: nothing survives the end of the process.
@@ -79,6 +80,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
 
     part: Part = Part()
     pace: Pace = Pace(3600.0)
+    follows: bool = False
     start_now: bool = False
     until: int | None = None
     data: Path | None = None
@@ -130,17 +132,27 @@ class LiveRun:
         self.lockstep: Lockstep | None = None
         self._began = time.perf_counter()
 
-    async def play(self, transport: Transport) -> None:
+    def prepare(self, transport: Transport) -> None:
+        """Put the agents on a connection that is not open yet."""
+        if self.stage.pace.speed is None:
+            self.lockstep = Lockstep(self.node, transport, start_now=self.stage.start_now)
+        else:
+            self.process = Process(self.node, transport, self._plan(), self.journal, Clock())
+
+    async def play(self, transport: Transport | None = None) -> None:
         """Take part until the market closes or `leave` is called.
+
+        Args:
+            transport: the connection, unless `prepare` was given it.
 
         Raises:
             VoltAgoraError: the broker refuses for good, or the journal is of other agents.
         """
-        if self.stage.pace.speed is None:
-            self.lockstep = Lockstep(self.node, transport, start_now=self.stage.start_now)
+        if transport is not None:
+            self.prepare(transport)
+        if self.lockstep is not None:
             await self.lockstep.run(self.horizon.start, self.end)
-        else:
-            self.process = Process(self.node, transport, self._plan(), self.journal, Clock())
+        elif self.process is not None:
             await self.process.run()
 
     @property
@@ -180,11 +192,12 @@ class LiveRun:
         speed = stage.pace.speed
         assert speed is not None
         lead = None
-        if stage.part.leads:
+        if stage.part.leads and not stage.follows:
             lead = Lead(start_at=None if stage.pace.is_real else self.horizon.start, speed=speed)
         return Plan(
             lead=lead,
-            is_real=stage.pace.is_real,
+            is_real=stage.pace.is_real or stage.follows,
+            begin=self.horizon.start if stage.follows else None,
             end=self.end,
             start_now=stage.start_now,
         )
@@ -237,7 +250,7 @@ def _check(scenario: Scenario, stage: Stage, horizon: Horizon) -> None:
                 "--data", str(stage.data), "left out with --speed max, which ends too soon to keep"
             )
     now = time.time()
-    if stage.pace.is_real and not horizon.start <= now < horizon.end:
+    if stage.pace.is_real and not stage.follows and not horizon.start <= now < horizon.end:
         today = horizon.calendar.day_at(int(now)).date
         raise InputError(
             "start",
