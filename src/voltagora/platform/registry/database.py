@@ -34,6 +34,8 @@ class Database:
         self._wall = wall
         self._turn = threading.Lock()
         self._listeners: list[Listener] = []
+        self.version = 0
+        """Rises with each change that listeners hear of, before the call that made it returns."""
         self.engine = _open(url)
         try:
             from voltagora.platform.registry.migrations.upgrade import upgrade
@@ -80,6 +82,7 @@ class Database:
                     yield transaction
             change = transaction.change()
             if change is not None:
+                self.version += 1
                 for listener in tuple(self._listeners):
                     listener(change)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
@@ -12,6 +12,8 @@ from voltagora.platform.registry.database import Database, Transaction
 from voltagora.platform.registry.entities import Quotas, RightChange, Topic, TopicRight, User, Visibility
 from voltagora.platform.registry.names import printable
 from voltagora.platform.registry.refusals import Refusal
+
+T = TypeVar("T")
 
 NO_TOPIC: Final = "Ivalid user or topic does not exist"
 NOT_PERMITTED: Final = "Not permitted"
@@ -29,6 +31,16 @@ class Part:
         self._database = database
         self.quotas = quotas
         self._reserved = frozenset(each.casefold() for each in reserved)
+        self._lists: dict[str, tuple[int, tuple[Any, ...]]] = {}
+
+    def _listed(self, what: str, read: Callable[[], tuple[T, ...]]) -> tuple[T, ...]:
+        """Give a whole list, read again only when something has changed since."""
+        # The version is looked at before reading: what changes meanwhile makes the next call read again.
+        version = self._database.version
+        found = self._lists.get(what)
+        if found is None or found[0] != version:
+            found = self._lists[what] = (version, read())
+        return found[1]
 
 
 def user_of(row: Any) -> User:

@@ -45,16 +45,17 @@ class Services(Part):
             service_ontology: a part of it.
             term: a part of any of the three.
         """
-        with self._database.read() as connection:
-            rows = [
-                row
-                for row in connection.execute(SERVICES.order_by(tables.services.c.id))
-                if matches(name, [row.name])
-                and matches(description, [row.description])
-                and matches(service_ontology, [row.service_ontology])
-                and matches(term, [row.name, row.description, row.service_ontology])
-            ]
-            return services_of(connection, rows)
+        found = self._listed("services", lambda: self._services(sa.true()))
+        if not (name or description or service_ontology or term):
+            return found
+        return tuple(
+            service
+            for service in found
+            if matches(name, [service.name])
+            and matches(description, [service.description])
+            and matches(service_ontology, [service.service_ontology])
+            and matches(term, [service.name, service.description, service.service_ontology])
+        )
 
     def services_owned(self, user_id: int) -> tuple[Service, ...]:
         """Give a user's own services."""

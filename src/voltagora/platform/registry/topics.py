@@ -39,16 +39,22 @@ class Topics(Part):
             topic_ontology: a part of it.
             term: a part of any of the three.
         """
+        found = self._listed("topics", self._all_topics)
+        if not (name or description or topic_ontology or term):
+            return found
+        return tuple(
+            topic
+            for topic in found
+            if matches(name, [topic.name])
+            and matches(description, [topic.description])
+            and matches(topic_ontology, [topic.topic_ontology])
+            and matches(term, [topic.name, topic.description, topic.topic_ontology])
+        )
+
+    def _all_topics(self) -> tuple[Topic, ...]:
         with self._database.read() as connection:
             rows = connection.execute(TOPICS.order_by(tables.topics.c.id)).all()
-        return tuple(
-            topic_of(row)
-            for row in rows
-            if matches(name, [row.name])
-            and matches(description, [row.description])
-            and matches(topic_ontology, [row.topic_ontology])
-            and matches(term, [row.name, row.description, row.topic_ontology])
-        )
+        return tuple(map(topic_of, rows))
 
     def find_topic(self, topic_id: int | None = None, *, name: str | None = None) -> Topic | None:
         """Find a topic by id or by name."""
