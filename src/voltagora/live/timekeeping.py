@@ -62,6 +62,7 @@ class Timekeeping:
         self._say = say
         self._span = span
         self._next_tick = 0.0
+        self._real_from: float | None = None
         self._retained: ClockNews | None = None
         self._retained_at = 0.0
 
@@ -90,11 +91,16 @@ class Timekeeping:
             self.clock.set(self.clock.wall() if at is None else at, self.lead.speed)
             self.tell()
         elif self.is_real:
-            now = self.clock.wall()
-            if self._span is not None and not self._span[0] <= now < self._span[1]:
-                first, last = (Time(each) for each in self._span)
-                log.error("not started: time is the real one, and the market is from %s to %s", first, last)
-                return
+            # Whoever leads time hears the word at the same moment and is about to say so.
+            self._real_from = self.clock.monotonic() + PATIENCE_SECONDS
+
+    def _start_for_real(self) -> None:
+        now = self.clock.wall()
+        self._real_from = None
+        if self._span is not None and not self._span[0] <= now < self._span[1]:
+            first, last = (Time(each) for each in self._span)
+            log.error("not started: time is the real one, and the market is from %s to %s", first, last)
+        else:
             self.clock.set(now, 1.0)
 
     def _change_pace(self, word: Word) -> None:
@@ -141,6 +147,8 @@ class Timekeeping:
             # On whole seconds, because that is what the news can say.
             wall = self.clock.wall()
             self._next_tick = now + TICK_SECONDS - wall % 1.0
+        if self._real_from is not None and now >= self._real_from and not self.has_started:
+            self._start_for_real()
         if self._retained is not None and now - self._retained_at > PATIENCE_SECONDS:
             news, self._retained = self._retained, None
             if not self.has_started:
