@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_stage import USER, Peer, Stage
+from accounts_stage import the_accounts
+from hub_stage import USER, V3, Peer, Stage, connect
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from registry_stage import Wall, a_draft, a_registry, a_service, a_topic, a_user
 
 from voltagora.hub.rights import Login
+from voltagora.hub.server import Hub
 from voltagora.hub.topics import parse_filter
 from voltagora.platform.registry.entities import Scope, TokenKind
 from voltagora.platform.registry.registry import Registry
@@ -299,3 +301,32 @@ def test_a_change_in_another_thread_is_acted_on_by_the_brokers_loop(
 
 def test_passwords_that_are_no_text_are_none(rights: PlatformRights) -> None:
     assert rights.may_connect(Login("a", b"\xff", "c", "127.0.0.1")) is None
+
+
+def test_row45_a_token_enters_the_hub_while_others_guess_from_the_same_address(
+    registry: Registry, tmp_path: Path
+) -> None:
+    accounts = the_accounts(registry, Wall())
+    rights = PlatformRights(registry, accounts.entrance.enter)
+    _, secret = registry.create_token(A, TokenKind.DEVICE, "meter")
+
+    async def journey() -> None:
+        async with Hub(mqtt="127.0.0.1:0", rights=rights, backoff=False) as hub:
+            rights.attach(hub, asyncio.get_running_loop())
+
+            async def code(user: str, password: str) -> int:
+                reader, writer = await asyncio.open_connection("127.0.0.1", hub.mqtt_port)
+                writer.write(connect(user, version=V3, user=user, password=password.encode()))
+                answer = await reader.readexactly(4)
+                writer.close()
+                await writer.wait_closed()
+                return answer[3]
+
+            for number in range(60):
+                assert await code(f"u{number}", "guess") == 4
+            assert await code("a", "anything") == 4
+            assert await code("a", secret) == 0
+
+    asyncio.run(journey())
+    rights.close()
+    accounts.close()

@@ -24,6 +24,8 @@ class Options:
         users: users file; without it (and without `rights`) everybody is the operator, and only
             loopback addresses are taken.
         rights: rights of another origin, in place of `users`.
+        backoff: slow down whoever guesses passwords; False leaves it to `rights`, which may know a token
+            that nobody guesses from a password.
         data: folder for what must survive; None: memory only.
         full: wait for the disk at every commit, so that a power failure loses nothing either.
         tls_cert, tls_key: PEM files; with them both listeners speak TLS only.
@@ -37,6 +39,7 @@ class Options:
     websocket: str | None = None
     users: Path | None = None
     rights: Rights | None = None
+    backoff: bool = True
     data: Path | None = None
     full: bool = False
     tls_cert: Path | None = None

@@ -238,7 +238,7 @@ class Hub:
     def _authenticate(self, login: Login, decide: Decide) -> None:
         """Find out who a client is, in a thread; whoever guesses too often is not even looked at."""
         broker = self.broker
-        if not self._backoff.may_try(login.address, login.user, time.monotonic()):
+        if self.options.backoff and not self._backoff.may_try(login.address, login.user, time.monotonic()):
             decide(None)
             return
         loop, threads = self._loop, self._threads

@@ -280,6 +280,19 @@ def test_a_password_that_was_right_costs_no_hash_for_a_minute(accounts: Accounts
     assert Counting.checks == 2
 
 
+def test_a_password_that_changes_while_it_is_looked_at_is_not_remembered(accounts: Accounts) -> None:
+    class Slow(Passwords):
+        def is_right(self, password: str, stored: str | None) -> bool:
+            right = super().is_right(password, stored)
+            accounts.entrance._passwords = accounts.passwords
+            accounts.change(1, None, "another")
+            return right
+
+    accounts.entrance._passwords = Slow()
+    accounts.entrance.enter("a", "secret of a", FAR)
+    assert accounts.entrance.enter("a", "secret of a", FAR) is None
+
+
 def test_row45_ten_failures_of_an_account_end_its_tries_for_a_minute(accounts: Accounts, wall: Wall) -> None:
     for number in range(10):
         assert accounts.entrance.enter("a", f"guess {number}", f"192.0.2.{number}") is None
