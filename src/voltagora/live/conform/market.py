@@ -185,7 +185,7 @@ class Play(Stage):
         if len(sends) < times:
             raise Missing(f"{kind.__name__} was sent {len(sends)} times within {limit:g} s, must be {times}")
         for before, after in itertools.pairwise(sends):
-            if after.at - before.at < wait / 2:
+            if after.at - before.at < wait / 3:
                 raise Wrong(
                     f"{kind.__name__} was sent again after {after.at - before.at:.1f} s, must be {wait:g}"
                 )

@@ -27,6 +27,9 @@ M = TypeVar("M", bound=Message)
 GRACE_SECONDS: Final = 0.3
 """How long it is listened whether something comes that must not."""
 
+CALL_SECONDS: Final = 1.0
+"""How often `start` is said while nothing is heard."""
+
 Replies = Sequence[tuple[Kind, Reply]]
 """Replies of ours, each with the kind of agent in whose name it goes."""
 
@@ -86,6 +89,7 @@ class Stage:
         self._retained: set[str] = set()
         self._number = 0
         self._words = 0
+        self._caller: asyncio.Task[None] | None = None
 
     # The connection.
 
@@ -100,10 +104,18 @@ class Stage:
         await asyncio.sleep(GRACE_SECONDS)
         if not self.clock.is_set:
             self.clock.set(time.time(), 1.0)
-        self.publish(TIMER, b"start")
+        self._caller = asyncio.create_task(self._call())
+
+    async def _call(self) -> None:
+        """Say `start` until the agent says anything: it may come later than we, and again changes nothing."""
+        while not self.heard:
+            self.publish(TIMER, b"start")
+            await asyncio.sleep(CALL_SECONDS)
 
     async def close(self) -> None:
         """Leave the broker as it was."""
+        if self._caller is not None:
+            self._caller.cancel()
         for topic in sorted(self._retained):
             self.publish(topic, b"", retain=True)
         with contextlib.suppress(TimeoutError):
@@ -299,11 +311,23 @@ class Stage:
 
 
 def _is_of(heard: Heard, id: str) -> bool:
-    """Tell whether an agent said it, as far as it says."""
-    if heard.kind is None or not issubclass(heard.kind, Reply):
+    """Tell whether an agent said it, as far as that can be told; some topics are shared by a whole kind."""
+    if heard.kind is None:
         return True
-    responder = heard.document.get("responder") if isinstance(heard.document, dict) else None
-    return responder == id or not isinstance(responder, str)
+    if issubclass(heard.kind, Reply):
+        speaker = _at(heard.document, "responder")
+    elif len(heard.kind.publishers) == 1 and Kind.VEHICLE in heard.kind.publishers:
+        speaker = _at(heard.document, "recommendation", "vehicle")
+    else:
+        return True
+    # Who cannot be read counts as the agent only on a topic of its own.
+    return speaker == id or (not isinstance(speaker, str) and id in heard.address)
+
+
+def _at(document: Any, *path: str) -> Any:
+    for name in path:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document
 
 
 def shown(heard: Heard) -> str:
