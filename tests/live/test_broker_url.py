@@ -8,11 +8,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from brokers import program
 from hypothesis import given
 from hypothesis import strategies as st
 from mqtt_stage import Authority
 
+from brokers import program
 from voltagora.domain.errors import InputError
 from voltagora.live.broker_url import BrokerUrl, Tls, from_environment
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
-from strangers import NODE_MODULES, ROOT, Change, lay_out, stranger
+from strangers import ROOT, Change, has_node, lay_out, need_node, stranger
 
 from voltagora import Hub
 from voltagora.live.broker_url import BrokerUrl
@@ -179,17 +177,6 @@ VEHICLE_FAULTS: dict[str, Fault] = {
     ),
 }
 """What a vehicle may get wrong."""
-
-
-def has_node() -> bool:
-    return shutil.which("node") is not None and (NODE_MODULES / "mqtt").exists()
-
-
-def need_node() -> None:
-    if not has_node():
-        if os.environ.get("CI"):
-            pytest.fail("node and mqtt.js are missing, and CI may not skip the JavaScript stranger")
-        pytest.skip("node and mqtt.js are missing: make live-deps")
 
 
 async def put_to_the_test(

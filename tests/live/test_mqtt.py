@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from brokers import Mosquitto, RunningHub, running_hub
 from mqtt_stage import Ear, at, joined, mosquitto, say, settled, until
 from users import users_file
 
+from brokers import Mosquitto, RunningHub, running_hub
 from voltagora.domain.errors import InputError, RunError, VoltAgoraError
 from voltagora.hub.limits import Limits
 from voltagora.hub.rights import Grant, Login, Table

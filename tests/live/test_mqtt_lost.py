@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from brokers import running_hub
 from mqtt_stage import (
     SECONDS,
     Authority,
@@ -34,6 +33,7 @@ from mqtt_stage import (
 )
 from users import users_file
 
+from brokers import running_hub
 from voltagora.domain.errors import VoltAgoraError
 from voltagora.live import mqtt
 from voltagora.live.broker_url import BrokerUrl, Tls
