@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from registry_stage import Wall, a_draft, a_registry, a_service, a_topic, a_user
 
-from voltagora.hub.rights import Login
+from voltagora.hub.rights import Grant, Login, Table
 from voltagora.hub.server import Hub
 from voltagora.hub.topics import parse_filter
 from voltagora.platform.registry.entities import Scope, TokenKind
@@ -154,6 +154,19 @@ def test_rights_in_memory_are_those_of_the_registry(
         anew.close()
     for topic in registry.topics():
         registry.delete_topic(A, topic.id)
+
+
+def test_brokers_that_do_not_ask_are_told_the_same(registry: Registry, rights: PlatformRights) -> None:
+    for name in ("EV/+/x", "EV/#", "CS"):
+        a_topic(registry, A, name)
+    scope = Scope(publish=("EV/1/#",), subscribe=())
+    token, _ = registry.create_token(A, TokenKind.DEVICE, "meter", scope=scope)
+    told = Table(rights.grants())
+    assert rights.grants()[token.principal] == Grant(publish=("EV/1/x", "EV/1/#"))
+    for who in ("a", "b", token.principal):
+        for topic in ("EV/1/x", "EV/1/y", "EV/2/x", "EV", "CS", "other"):
+            assert told.may_publish(who, topic) is rights.may_publish(who, topic)
+            assert told.may_receive(who, topic) is rights.may_receive(who, topic)
 
 
 # On the hub.

@@ -15,10 +15,10 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-from voltagora.hub.rights import CREDENTIAL, Login
+from voltagora.hub.rights import CREDENTIAL, Grant, Login
 from voltagora.hub.topics import MOST_LEVELS, Filter, covers
 from voltagora.platform.registry.entities import Change, RightChange, Token, Topic
-from voltagora.platform.registry.names import is_wildcard
+from voltagora.platform.registry.names import intersection, is_wildcard
 from voltagora.platform.registry.registry import Registry
 
 SUB: Final = 1
@@ -115,6 +115,10 @@ class PlatformRights:
     def knows(self, user: str) -> bool:
         """Whether there is such a principal."""
         return user in self._principals
+
+    def grants(self) -> dict[str, Grant]:
+        """Give what every principal may do, as filters: for brokers that are told and do not ask."""
+        return {name: each.grant() for name, each in tuple(self._principals.items())}
 
     # Changes.
 
@@ -282,6 +286,18 @@ class _Principal:
         plain = not is_wildcard(topic) and len(levels) <= MOST_LEVELS
         answer = answers[topic] = plain and self.covers(topic, levels, bit)
         return answer
+
+    def grant(self) -> Grant:
+        """Give what it may do, as filters."""
+        return Grant(publish=self._filters(PUB), subscribe=self._filters(SUB))
+
+    def _filters(self, bit: int) -> tuple[str, ...]:
+        held = [name for name, bits in tuple(self._held.exact.items()) if bits & bit]
+        scope = self._scopes[bit]
+        if scope is None:
+            return tuple(held)
+        found = (intersection(name, "/".join(each)) for name in held for each in scope)
+        return tuple(dict.fromkeys(each for each in found if each is not None))
 
     def covers(self, text: str, levels: Levels, bit: int) -> bool:
         """Whether both a right of the user and the token's scope cover a topic or a whole filter."""

@@ -131,6 +131,8 @@ def test_one_clients_guesses_do_not_shut_a_brokers_other_clients_out(site: Site,
         ("topic", {"name": "amq.topic", "permission": "read", "routing_key": "EV.*.x"}, "allow"),
         ("topic", {"name": "amq.topic", "permission": "read", "routing_key": "EV.#"}, "deny"),
         ("topic", {"name": "amq.topic", "permission": "write", "routing_key": "other"}, "deny"),
+        ("topic", {"name": "amq.topic", "permission": "write", "routing_key": "EV.*.x"}, "deny"),
+        ("topic", {"name": "amq.topic", "permission": "write", "routing_key": "EV/1/x"}, "deny"),
         ("topic", {"name": "elsewhere", "permission": "write", "routing_key": "EV.1.x"}, "deny"),
     ],
 )

@@ -57,6 +57,12 @@ def test_filters_overlap_when_some_topic_matches_both(one: str, other: str) -> N
     assert names.overlap(other, one) is expected
 
 
+@given(filters(), filters())
+def test_the_intersection_of_filters_matches_what_both_match(one: str, other: str) -> None:
+    both = names.intersection(one, other)
+    assert (all_matched(both) if both else frozenset()) == all_matched(one) & all_matched(other)
+
+
 @pytest.mark.parametrize("name", ["a", "_a", "alice", "A.b-c_d", "a1", "9", "x" * 80])
 def test_usernames_that_are_some(name: str) -> None:
     names.check_username(name)

@@ -68,5 +68,9 @@ class Rabbit:
         if not self.vhost(asked) or asked.text("name") not in EXCHANGES:
             return False
         bit = {"write": PUB, "read": SUB}.get(asked.text("permission") or "", 0)
-        topic = (asked.text("routing_key") or "").replace(".", "/").replace("*", "+")
+        key = asked.text("routing_key") or ""
+        if "/" in key or (bit == PUB and ("*" in key or "#" in key)):
+            # A name with a `/` is no topic here, and nobody publishes to a wildcard.
+            return False
+        topic = key.replace(".", "/").replace("*", "+")
         return bit != 0 and self._rights.allows(asked.text("username") or "", topic, bit)

@@ -110,6 +110,19 @@ def overlap(one: str, other: str) -> bool:
     return longer[min(len(first), len(second)) :] == ["#"]
 
 
+def intersection(one: str, other: str) -> str | None:
+    """Give the filter of the topics that both of two filters match; None: there are none."""
+    if not overlap(one, other):
+        return None
+    first, second, both = one.split("/"), other.split("/"), []
+    for index in range(max(len(first), len(second)) + 1):
+        left, right = first[index : index + 1], second[index : index + 1]
+        if left == ["#"] or right == ["#"]:
+            return "/".join((*both, *(second if left == ["#"] else first)[index:]))
+        both += right if left == ["+"] else left
+    return "/".join(both)
+
+
 def _hides(wild: str, level: str) -> bool:
     return wild in ("+", "#") and level.startswith("$")
 
