@@ -114,7 +114,8 @@ def intersection(one: str, other: str) -> str | None:
     """Give the filter of the topics that both of two filters match; None: there are none."""
     if not overlap(one, other):
         return None
-    first, second, both = one.split("/"), other.split("/"), []
+    first, second = one.split("/"), other.split("/")
+    both: list[str] = []
     for index in range(max(len(first), len(second)) + 1):
         left, right = first[index : index + 1], second[index : index + 1]
         if left == ["#"] or right == ["#"]:
