@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from brokers import Mosquitto
 from hub_thread import running_hub
 from typer.testing import CliRunner
 
+from brokers import Mosquitto
 from voltagora.cli.main import app
 from voltagora.domain.units import Time
 from voltagora.live.clock import ClockNews

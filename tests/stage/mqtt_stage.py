@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from brokers import Mosquitto, free_port, program
-
 from voltagora.hub.wire import primitive
 from voltagora.live.broker_url import BrokerUrl, Tls
 from voltagora.live.mqtt import MqttTransport

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from brokers import Mosquitto, RunningHub, running_hub
 from raw_client import RawClient
+
+from brokers import Mosquitto, RunningHub, running_hub
 
 
 @pytest.fixture(autouse=True)

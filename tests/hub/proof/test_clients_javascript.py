@@ -15,8 +15,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from brokers import RunningHub, missing, program, running_hub
 from users import users_file
+
+from brokers import RunningHub, missing, program, running_hub
 
 HERE = Path(__file__).parent / "node"
 NODE = Path(__file__).resolve().parents[3] / "build" / "node-mqtt"

@@ -20,10 +20,11 @@ import aiomqtt
 import gmqtt
 import paho.mqtt.client as paho
 import pytest
-from brokers import RunningHub, program, running_hub
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from users import users_file
+
+from brokers import RunningHub, program, running_hub
 
 VERSIONS = pytest.mark.parametrize("version", [4, 5])
 SECONDS = 20

@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from brokers import Mosquitto, program, running_hub
 from hypothesis import HealthCheck, given, settings
 from programs import (
     Account,
@@ -28,6 +27,8 @@ from programs import (
     programs,
     shared_programs,
 )
+
+from brokers import Mosquitto, program, running_hub
 
 MANY = int(os.environ.get("VOLTAGORA_PROGRAMS", "0"))
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import fuzz_websocket
 import pytest
-from brokers import running_hub
 from raw_client import PUBREC, V3, RawClient, Will, Wish, connect_packet, publish_packet
+
+from brokers import running_hub
 
 MAXIMUM_PACKET_SIZE = 0x27
 

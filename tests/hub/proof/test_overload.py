@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from brokers import RunningHub, running_hub
 from raw_client import Message, RawClient, Wish
 
+from brokers import RunningHub, running_hub
 from voltagora.hub.limits import Limits
 
 ATTACKERS = Path(__file__).parent / "stage" / "attackers.py"

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from brokers import RunningHub, running_hub
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from raw_client import V3, V5, Closed, RawClient, Will, Wish, publish_packet
 from rights_model import PASSWORD, Doors, Model, Note
 
+from brokers import RunningHub, running_hub
 from voltagora.hub.limits import Limits
 from voltagora.hub.rights import Grant
 
