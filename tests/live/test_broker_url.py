@@ -148,7 +148,7 @@ def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked(tmp_path: Path) 
         str(locked),
     ]
     subprocess.run(command, check=True, capture_output=True)
-    with pytest.raises(InputError, match="passphrase"):
+    with pytest.raises(InputError, match="the key has a passphrase; give one without"):
         Tls(cert=cert, key=locked).context()
 
 
