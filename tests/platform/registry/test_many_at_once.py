@@ -7,9 +7,11 @@ import pwd
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from registry_stage import a_draft, a_registry, a_service, a_topic, a_user, names
@@ -33,32 +35,25 @@ def program(name: str) -> str | None:
 
 
 @pytest.fixture(scope="module")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server of our own on a free port, which refuses to run as root."""
+def postgresql() -> Iterator[str]:
+    """A server of our own on a free port. It refuses to run as root, so its folder is nobody's."""
     initdb, control = program("initdb"), program("pg_ctl")
     if initdb is None or control is None:
         pytest.skip("no PostgreSQL on this machine")
-    folder = tmp_path_factory.mktemp("postgresql")
-    options: dict[str, object] = {}
-    if os.geteuid() == 0:
-        nobody = pwd.getpwnam("nobody")
-        options = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        for each in (folder, *list(folder.parents)[:2]):
-            each.chmod(each.stat().st_mode | 0o011)
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    data, port = str(folder / "data"), free_port()
-    run = {
-        "check": True,
-        "stdout": subprocess.DEVNULL,
-        "stderr": subprocess.DEVNULL,
-        "cwd": folder,
-        **options,
-    }
-    subprocess.run([initdb, "-D", data, "-A", "trust", "-U", "us", "-N"], **run)  # type: ignore[call-overload]
-    words = f"-p {port} -k {folder} -c fsync=off -c listen_addresses=127.0.0.1"
-    subprocess.run([control, "-w", "-D", data, "-o", words, "-l", str(folder / "log"), "start"], **run)  # type: ignore[call-overload]
-    yield f"postgresql://us@127.0.0.1:{port}/postgres"
-    subprocess.run([control, "-w", "-D", data, "-m", "immediate", "stop"], **run)  # type: ignore[call-overload]
+    with tempfile.TemporaryDirectory() as folder:
+        options: dict[str, Any] = {"check": True, "cwd": folder}
+        options |= {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            options |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        data, port = f"{folder}/data", free_port()
+        subprocess.run([initdb, "-D", data, "-A", "trust", "-U", "us", "-N"], **options)
+        words = f"-p {port} -k {folder} -c fsync=off -c listen_addresses=127.0.0.1"
+        started = [control, "-w", "-D", data, "-o", words, "-l", f"{folder}/log", "start"]
+        subprocess.run(started, **options)
+        yield f"postgresql://us@127.0.0.1:{port}/postgres"
+        subprocess.run([control, "-w", "-D", data, "-m", "immediate", "stop"], **options)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
