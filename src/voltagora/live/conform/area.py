@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -45,8 +46,8 @@ class AreaPlay(Play):
 
     async def prepare(self) -> None:
         """See `Play.prepare`: register a station and a producer."""
-        await self.ask(self.registration(), STATION)
-        await self.ask(self.profile(), PRODUCER)
+        for request, asker in ((self.registration(), STATION), (self.profile(), PRODUCER)):
+            await self.until_answered(request, partial(self.send, request, asker))
         self._revision = self.now() * 1000  # More than whatever an earlier test left behind.
 
     @property
@@ -124,11 +125,7 @@ class AreaPlay(Play):
         return changed
 
     def send(self, request: Request, asker: str) -> None:
-        """Ask without waiting."""
-        self.publish_as(request, asker)
-
-    def publish_as(self, request: Request, asker: str) -> None:
-        """Publish on the topic of whoever asks: producers as EP, all others as stations."""
+        """Ask without waiting: producers as EP, all others as stations."""
         self.say(_speaker(request, asker), request, asker)
 
     async def heard_for(self, request: Request, asker: str) -> Heard:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from voltagora.domain.series import PriceSeries
 from voltagora.domain.units import Time
 from voltagora.domain.vehicle import Battery, Preferences
 from voltagora.live.conform.check import Missing, Wrong
-from voltagora.live.conform.stage import Heard, Manners, Replies, Stage, shown
+from voltagora.live.conform.stage import CALL_SECONDS, Heard, Manners, Replies, Stage, shown
 from voltagora.live.transport import Transport
 from voltagora.protocols.access import presence_topic
 from voltagora.protocols.cp06_imbalance import ElectricityImbalance, ElectricityImbalanceRequest
@@ -166,6 +167,22 @@ class Play(Stage):
         self.publish(presence_topic(id), b"offline", retain=True)
         await asyncio.sleep(0.1)
         self.publish(presence_topic(id), b"online", retain=True)
+
+    async def until_answered(self, request: Request, send: Callable[[], None]) -> None:
+        """Send a registration again and again, as whoever registers does: the agent may begin later than we.
+
+        Raises:
+            Missing: it never answered.
+        """
+        until = time.monotonic() + self.manners.wait_seconds
+        about = request.msg_id
+        while time.monotonic() < until:
+            send()
+            if await self.hear_some(
+                type(request).reply, 1, lambda it: it.in_reply_to == about, seconds=CALL_SECONDS
+            ):
+                return
+        raise Missing(f"no answer to {type(request).__name__} within {self.manners.wait_seconds:g} s")
 
     # Silence.
 

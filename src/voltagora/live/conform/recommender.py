@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from voltagora.domain.location import distance_km
@@ -47,7 +48,8 @@ class RecommenderPlay(Play):
     async def prepare(self) -> None:
         """See `Play.prepare`: register two stations."""
         for station in (STATION, OTHER_STATION):
-            await self.ask(self.registration(), station)
+            request = self.registration()
+            await self.until_answered(request, partial(self.send, request, station))
 
     def registration(self, **changes: Any) -> RegisterChargingStation:
         """CP4 of a station of ours with one connector."""

@@ -28,7 +28,7 @@ GRACE_SECONDS: Final = 0.3
 """How long it is listened whether something comes that must not."""
 
 CALL_SECONDS: Final = 1.0
-"""How often `start` is said while nothing is heard."""
+"""How often the operator's words are said."""
 
 Replies = Sequence[tuple[Kind, Reply]]
 """Replies of ours, each with the kind of agent in whose name it goes."""
@@ -89,6 +89,7 @@ class Stage:
         self._retained: set[str] = set()
         self._number = 0
         self._words = 0
+        self._leads = False
         self._caller: asyncio.Task[None] | None = None
 
     # The connection.
@@ -103,13 +104,17 @@ class Stage:
         await self.transport.open(self)
         await asyncio.sleep(GRACE_SECONDS)
         if not self.clock.is_set:
+            self._leads = True
             self.clock.set(time.time(), 1.0)
         self._caller = asyncio.create_task(self._call())
 
     async def _call(self) -> None:
-        """Say `start` until the agent says anything: it may come later than we, and again changes nothing."""
-        while not self.heard:
-            self.publish(TIMER, b"start")
+        """Play the operator: say what time it is where nobody does, and `start` until the agent is heard."""
+        while True:
+            if self._leads:
+                self.publish(CLOCK, self.clock.news().written(), retain=True)
+            if not self.heard:
+                self.publish(TIMER, b"start")
             await asyncio.sleep(CALL_SECONDS)
 
     async def close(self) -> None:
@@ -139,7 +144,8 @@ class Stage:
         """See `Listener.arrived`."""
         for arrival in arrivals:
             if arrival.topic == CLOCK:
-                self._follow(arrival)
+                if not self._leads:
+                    self._follow(arrival)
             elif arrival.topic == presence_topic(self.id):
                 self.presence = arrival.payload
             elif arrival.retained:
