@@ -6,7 +6,6 @@ import asyncio
 import re
 from pathlib import Path
 
-import pytest
 from strangers import ROOT, Change, has_node, lay_out, need_node, stranger
 
 from voltagora import Hub
@@ -201,10 +200,8 @@ async def put_to_the_test(
         return await examine(transport, kind, id, manners=manners, setting=setting, only=only)
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[Kind, str], list[Finding]]:
+def all_put_to_the_test(folder: Path) -> dict[tuple[Kind, str], list[Finding]]:
     """Put both strangers and all their faulty variants to the test; they mostly wait, so side by side."""
-    folder = tmp_path_factory.mktemp("strangers")
     cases: dict[tuple[Kind, str], Fault] = {
         (Kind.STATION, GOOD): ("", ()),
         **{(Kind.STATION, name): fault for name, fault in STATION_FAULTS.items()},
@@ -247,23 +244,19 @@ def not_seen(
     }
 
 
-@pytest.mark.parametrize("kind", [Kind.STATION, Kind.VEHICLE], ids=["station.py", "vehicle.mjs"])
-def test_the_strangers_keep_every_promise(found, kind: Kind) -> None:
-    if kind is Kind.VEHICLE:
-        need_node()
-    findings = found[kind, GOOD]
-
-    assert [it for it in findings if it.verdict is not Verdict.RIGHT] == []
+def shortcomings(findings: list[Finding]) -> list[Finding]:
     assert Summary.of(findings).right > 20
+    return [it for it in findings if it.verdict is not Verdict.RIGHT]
 
 
-def test_each_fault_of_a_station_is_seen(found) -> None:
+def test_the_strangers_keep_every_promise_and_each_fault_is_seen(tmp_path: Path) -> None:
+    # One test, since all of it waits side by side.
+    found = all_put_to_the_test(tmp_path)
+
+    assert shortcomings(found[Kind.STATION, GOOD]) == []
     assert not_seen(Kind.STATION, STATION_FAULTS, found) == {}
-
-
-def test_each_fault_of_a_vehicle_is_seen(found) -> None:
     need_node()
-
+    assert shortcomings(found[Kind.VEHICLE, GOOD]) == []
     assert not_seen(Kind.VEHICLE, VEHICLE_FAULTS, found) == {}
 
 

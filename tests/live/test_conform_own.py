@@ -7,8 +7,6 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from voltagora import Hub
 from voltagora.live.broker_url import BrokerUrl
 from voltagora.live.conform.check import Finding, Verdict
@@ -107,19 +105,18 @@ async def found_in(kind: Kind, folder: Path) -> list[Finding]:
                 await process.wait()
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[Kind, list[Finding]]:
+async def found_in_all(folder: Path) -> dict[Kind, list[Finding]]:
     """Put them all to the test at once, each in a market of its own."""
-    folder = tmp_path_factory.mktemp("own")
-
-    async def all_of_them() -> dict[Kind, list[Finding]]:
-        found = await asyncio.gather(*(found_in(kind, folder) for kind in PARTS))
-        return dict(zip(PARTS, found, strict=True))
-
-    return asyncio.run(all_of_them())
+    found = await asyncio.gather(*(found_in(kind, folder) for kind in PARTS))
+    return dict(zip(PARTS, found, strict=True))
 
 
-@pytest.mark.parametrize("kind", PARTS, ids=lambda kind: kind.name.lower())
-def test_our_own_agents_keep_every_promise(found, kind: Kind) -> None:
-    assert [it for it in found[kind] if it.verdict in (Verdict.WRONG, Verdict.MISSING)] == []
-    assert sum(it.verdict is Verdict.RIGHT for it in found[kind]) > 10
+def test_our_own_agents_keep_every_promise(tmp_path: Path) -> None:
+    found = asyncio.run(found_in_all(tmp_path))
+
+    assert {
+        kind: bad
+        for kind, findings in found.items()
+        if (bad := [it for it in findings if it.verdict in (Verdict.WRONG, Verdict.MISSING)])
+    } == {}
+    assert all(sum(it.verdict is Verdict.RIGHT for it in findings) > 10 for findings in found.values())
