@@ -22,7 +22,7 @@ _MOST_RATIO: Final = 200
 _RATIO_FREE_BYTES: Final = 4 * 1024 * 1024
 """Small archives of zeros shrink by more than any ratio."""
 _MOST_DIRECTORY_BYTES: Final = 8 * 1024 * 1024
-_MOST_READ: Final = 4 * 1024 * 1024
+_MOST_HEADER: Final = 256 * 1024
 _PIECE: Final = 64 * 1024
 _ZIP_END: Final = b"PK\x05\x06"
 _ZIP64_LOCATOR: Final = b"PK\x06\x07"
@@ -153,34 +153,52 @@ def _tar_entries(file: IO[bytes]) -> Iterator[_Entry]:
         while (member := archive.next()) is not None:
             # The library remembers every member; what was seen is of no more use.
             archive.members.clear()
+            reader.content(member.size)
             seen += 1
             if seen > MOST_FILES * 2 or member.size > MOST_BYTES:
                 raise Refusal(400, "Not a valid archive: it inflates to more than is allowed")
             if member.isdir():
                 if member.name not in (".", "./"):
                     disk_path(member.name)
+                reader.next_entry()
                 continue
             if not member.isreg() or member.issparse():
                 raise Refusal(400, f"Not a plain file: {member.name[:80]!r}")
             content = archive.extractfile(member)
             assert content is not None
             yield member.name, member.mode, content
+            reader.next_entry()
 
 
 class _Counted:
-    """A stream that gives no more than is allowed, in all and at a time."""
+    """A stream that gives no more than is allowed, in all and until the next entry.
+
+    What a library keeps of headers in memory is so bounded, whatever the headers say.
+    """
 
     def __init__(self, inner: IO[bytes]) -> None:
         self._inner = inner
         self._left = MOST_BYTES + MOST_FILES * 2_048
+        self._allowed = _MOST_HEADER
+
+    def next_entry(self) -> None:
+        """Allow a header."""
+        self._allowed = _MOST_HEADER
+
+    def content(self, size: int) -> None:
+        """Allow a content."""
+        self._allowed += size
 
     def read(self, size: int = -1) -> bytes:
-        if size < 0 or size > _MOST_READ:
-            raise Refusal(400, "Not a valid archive: an entry's header is too long")
+        if size < 0:
+            raise Refusal(400, "Not a valid archive: a header is too long")
         piece = self._inner.read(size)
         self._left -= len(piece)
+        self._allowed -= len(piece)
         if self._left < 0:
             raise Refusal(400, "Not a valid archive: it inflates to more than is allowed")
+        if self._allowed < 0:
+            raise Refusal(400, "Not a valid archive: a header is too long")
         return piece
 
 

@@ -154,6 +154,8 @@ class _Reading:
             if "://" in source or source.startswith("git@"):
                 raise _refused(number, line, "files come from the service's folder only")
             inside = posixpath.normpath(source.lstrip("/") or ".")
+            if "$" in source:
+                raise _refused(number, line, "variables in paths are not understood")
             if inside.startswith(".."):
                 raise _refused(number, line, "files come from the service's folder only")
         into = target.endswith("/") or len(sources) > 1 or target in (".", "./")

@@ -143,7 +143,8 @@ class Environments:
         return True
 
     def _steps(self, python: Python, wanted: Wanted) -> list[list[str]]:
-        steps = [[python.executable, "-I", "-m", "venv", VENV]]
+        bare = [] if wanted.lines else ["--without-pip"]
+        steps = [[python.executable, "-I", "-m", "venv", *bare, VENV]]
         if wanted.lines:
             lines = [line if not line.startswith("./") else f"{SOURCE}/{line[2:]}" for line in wanted.lines]
             hashed = any(" --hash=" in line for line in lines)

@@ -1,7 +1,5 @@
 """Runs in the sandbox of a build: one command after the other, each said before it runs."""
 
-# ruff: noqa: UP  # runs with the Python that the service asks for, which may be old.
-
 import json
 import subprocess
 import sys

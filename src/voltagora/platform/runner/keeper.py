@@ -61,9 +61,12 @@ class Keeper:
         """Start the sandbox, again and again if so ordered, until it has ended for good."""
         server = await asyncio.start_unix_server(self._listen, CONTROL)
         Path(CONTROL).chmod(0o600)
-        sys.stdout.write("\n")
-        sys.stdout.flush()
-        sys.stdout.close()
+        os.write(1, b"\n")
+        # The platform's pipes end here: what it waits for on them is that nobody holds them.
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, 0)
+        os.dup2(nothing, 1)
+        os.close(nothing)
         pause = self._order.back_off.first_seconds
         try:
             while True:
@@ -227,7 +230,6 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     boxes.adopt_orphans()
     order = msgspec.json.decode(sys.stdin.buffer.read(), type=Order)
-    sys.stdin.close()
 
     async def keep() -> None:
         keeper = Keeper(order)

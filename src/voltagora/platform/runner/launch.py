@@ -5,8 +5,6 @@ network in here needs no way out and no process is left behind to forward anythi
 with the service's own Python, which may be as old as 3.5, and without any of its packages.
 """
 
-# ruff: noqa: UP, PTH  # for the sake of old Pythons.
-
 import array
 import os
 import resource

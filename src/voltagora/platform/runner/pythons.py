@@ -21,6 +21,8 @@ _ASK: Final = (
     "print(json.dumps([list(sys.version_info[:3]), sys.base_prefix, sys.executable]))"
 )
 _ASK_SECONDS: Final = 20
+_asked: dict[tuple[str, int], Python | None] = {}
+"""What was answered, by path and time of change: asking takes longer than a small build."""
 
 
 class Python(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +100,16 @@ def _candidates() -> Iterable[str]:
 
 
 async def _ask(path: str) -> Python | None:
+    try:
+        key = (path, Path(path).stat().st_mtime_ns)
+    except OSError:
+        return None
+    if key not in _asked:
+        _asked[key] = await _answer(path)
+    return _asked[key]
+
+
+async def _answer(path: str) -> Python | None:
     """Ask a Python for its version; one that cannot make environments is none for us."""
     try:
         process = await asyncio.create_subprocess_exec(
