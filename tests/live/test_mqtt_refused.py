@@ -26,6 +26,7 @@ from users import users_file
 
 from brokers import running_hub
 from voltagora.domain.errors import VoltAgoraError
+from voltagora.hub.limits import Limits
 from voltagora.live import mqtt
 from voltagora.live.mqtt import MqttTransport
 
@@ -237,6 +238,57 @@ def test_a_broker_that_is_full_is_given_it_again_until_it_takes_it(caplog: pytes
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(scene())
+
+
+def test_a_quota_of_retained_messages_stands_in_nobodys_way() -> None:
+    """More than the window holds are refused; what is not retained goes on, and all are kept in order."""
+    many = 1_200
+
+    async def scene(port: int) -> None:
+        async with joined(port, "out") as (transport, ear):
+            for number in range(many):
+                say(transport, number, f"kept/{number}", retain=True)
+            for number in range(many, many + 10):
+                say(transport, number)
+            await until(lambda: len(ear.taken_numbers) == 10)
+            await asyncio.sleep(0.5)
+            assert ear.taken_numbers == [*range(many, many + 10)]
+            assert transport.waiting == many
+            assert not ear.refusals
+            await transport.close()
+            waiting = [publication.number for _, publication in transport._again]
+            waiting += [each.number for each in transport._full[True].take()]
+            waiting += [publication.number for publication in transport._queue]
+            assert sorted(waiting) == list(range(many))
+
+    with running_hub(limits=Limits(retained=0)) as hub:
+        asyncio.run(scene(hub.port))
+
+
+def test_what_a_full_broker_sent_back_keeps_its_order() -> None:
+    sent: list[int] = []
+
+    async def scene() -> None:
+        def answer(first: int, body: bytes) -> bytes:
+            if first & 0xF0 != 0x30:
+                return b""
+            packet = identifier(body).to_bytes(2, "big")
+            if not is_open:
+                return b"\x40\x03" + packet + b"\x97"
+            sent.append(int(body[-3:]))
+            return PUBACK + packet
+
+        is_open: list[bool] = []
+        async with Scripted(connack()) as broker, joined(broker.port, "x", window=7) as (transport, _):
+            broker.answer = answer
+            for number in range(100, 300):
+                say(transport, number, retain=True)
+            await asyncio.sleep(0.6)
+            is_open.append(True)
+            await settled(transport)
+        assert sent == list(range(100, 300))
+
+    asyncio.run(scene())
 
 
 def test_a_broker_that_wants_to_hear_of_us_more_often_does() -> None:

@@ -13,6 +13,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Iterable
+from functools import partial
 from ssl import SSLContext, SSLEOFError, SSLError, SSLZeroReturnError
 from typing import Final
 
@@ -20,6 +21,7 @@ from voltagora.domain.errors import InputError, RunError, VoltAgoraError
 from voltagora.hub.errors import PacketError
 from voltagora.hub.topics import parse_filter
 from voltagora.live.broker_url import BrokerUrl
+from voltagora.live.mqtt_full import FullLane
 from voltagora.live.mqtt_line import Line, Lost, Refusal
 from voltagora.live.mqtt_packets import V311
 from voltagora.live.transport import Listener, Publication
@@ -103,9 +105,10 @@ class MqttTransport:
         self._line: Line | None = None
         self._again: deque[tuple[int, Publication]] = deque()  # sent before, under that identifier
         self._queue: deque[Publication] = deque()
-        self._held: list[Publication] = []  # the broker was full
-        self._hold: asyncio.TimerHandle | None = None
-        self._hold_seconds = SHORTEST_PAUSE_SECONDS
+        self._full = {
+            retain: FullLane(partial(self._is_under_way, retain), partial(self._release, retain))
+            for retain in (False, True)
+        }
         self._keeper: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
         self._is_closed = False
@@ -149,7 +152,7 @@ class MqttTransport:
         Raises:
             RunError: too many wait already.
         """
-        if len(self._queue) >= self.most_waiting:
+        if len(self._queue) + self._held >= self.most_waiting:
             raise RunError(f"{self.url}: {self.most_waiting} publications wait for the broker already")
         self._queue.append(publication)
         self._pump()
@@ -158,7 +161,11 @@ class MqttTransport:
     def waiting(self) -> int:
         """See `Transport.waiting`."""
         under_way = len(self._line.in_flight) if self._line is not None else 0
-        return under_way + len(self._again) + len(self._held) + len(self._queue)
+        return under_way + len(self._again) + self._held + len(self._queue)
+
+    @property
+    def _held(self) -> int:
+        return sum(map(len, self._full.values()))
 
     async def drain(self, at_most: int) -> None:
         """See `Transport.drain`.
@@ -179,8 +186,8 @@ class MqttTransport:
         if keeper is not None:
             keeper.cancel()
             await asyncio.wait({keeper})
-        if self._hold is not None:
-            self._hold.cancel()
+        for lane in self._full.values():
+            lane.stop()
         line, self._line = self._line, None
         if line is not None:
             with contextlib.suppress(TimeoutError):
@@ -304,22 +311,20 @@ class MqttTransport:
         self._pump()
 
     def is_full(self, publication: Publication) -> None:
-        """Keep what the broker cannot take now, and wait a while with all that comes after it."""
-        self._held.append(publication)
-        if self._hold is None:
-            self.say(f"{self.url} is full; trying again")
-            loop = asyncio.get_running_loop()
-            self._hold = loop.call_later(random.uniform(0.5, 1.0) * self._hold_seconds, self._release)
-            self._hold_seconds = min(LONGEST_PAUSE_SECONDS, self._hold_seconds * 2)
+        """Keep what the broker cannot take now, and wait a while with all of its sort."""
+        self.say(f"{self.url} is full; trying again")
+        self._full[publication.retain].refused(publication)
 
-    def has_room(self) -> None:
+    def has_room(self, publication: Publication) -> None:
         """Hear that the broker took something."""
-        self._hold_seconds = SHORTEST_PAUSE_SECONDS
+        self._full[publication.retain].has_room()
 
-    def _release(self) -> None:
-        self._hold = None
-        self._queue.extendleft(reversed(self._held))
-        self._held.clear()
+    def _is_under_way(self, retain: bool) -> bool:
+        line = self._line
+        return line is not None and any(each.retain == retain for each in line.in_flight.values())
+
+    def _release(self, retain: bool) -> None:
+        self._queue.extendleft(reversed(self._full[retain].take()))
         self._pump()
 
     def _pump(self) -> None:
@@ -328,8 +333,13 @@ class MqttTransport:
             while self._again and line.may_send:
                 packet, publication = self._again.popleft()
                 line.send(publication, packet)
-            while self._queue and self._hold is None and line.may_send:
-                line.send(self._queue.popleft())
+            while self._queue and line.may_send:
+                publication = self._queue.popleft()
+                lane = self._full[publication.retain]
+                if lane.is_closed:
+                    lane.wait(publication)
+                else:
+                    line.send(publication)
         self._moved.set()
 
 

@@ -215,7 +215,7 @@ class Line(asyncio.Protocol):
         elif reason >= packets.REFUSED:
             self._listener.refused(publication.number, f"{publication.topic}: {_words(reason)}")
         else:
-            self._owner.has_room()
+            self._owner.has_room(publication)
             self._listener.taken(publication.number)
 
     def _hand_over(self, batch: Batch) -> None:
