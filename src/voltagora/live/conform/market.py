@@ -162,6 +162,11 @@ class Play(Stage):
             ),
         )
 
+    def appear(self) -> None:
+        """Say that those whom we play are there, as they would."""
+        for id in (self.imbalance, self.pricing, self.recommender):
+            self.publish(presence_topic(id), b"online", retain=True)
+
     async def come_back(self, id: str) -> None:
         """Let one whom we play go and come again, as if without memory."""
         self.publish(presence_topic(id), b"offline", retain=True)

@@ -41,6 +41,7 @@ class ProfilePlay(Play):
             ProfileRegistration, seconds=self.manners.wait_seconds, otherwise="no CP9: is it running?"
         )
         self.grid_area = self.registration.message.grid_area
+        self.appear()
 
     def _register(self, request: ProfileRegistration, address: tuple[str, ...]) -> Replies:
         self.grid_area = request.grid_area

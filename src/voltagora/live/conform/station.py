@@ -72,6 +72,7 @@ class StationPlay(Play):
             RegisterChargingStation, seconds=self.manners.wait_seconds, otherwise="no CP4: is it running?"
         )
         self.registration = first.message
+        self.appear()
         for ahead in range(DAYS_PRICED):
             self.broadcast_prices(self.day(ahead), 1)
         await asyncio.sleep(GRACE_SECONDS)
