@@ -5,6 +5,7 @@
 #   make bench   speed, as ratios measured side by side
 #   make bench-hub  the hub beside mosquitto
 #   make bench-live a live market beside bare MQTT clients
+#   make test-rabbit  rights on a RabbitMQ of Debian
 #   make live-deps  the programs that live tests talk to: mosquitto (Debian)
 #   make fuzz    attack the hub for SECONDS (60): noise, programs compared with mosquitto
 #   make clean   remove what these made
@@ -22,7 +23,7 @@ LIVE ?= quickstart
 LIVE_OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run live live-deps test lint bench bench-hub bench-live fuzz clean install install-live install-test
+.PHONY: help run live live-deps test lint bench bench-hub bench-live test-rabbit fuzz clean install install-live install-test
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +55,13 @@ bench-live: install-test
 	$(BIN)/python -m benchmarks.bench_live
 
 live-deps: $(PEERS)/.installed
+
+# Rights on RabbitMQ, which takes half a minute to start; not part of `make test`.
+test-rabbit: install-test
+	@[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || [ "$$(id -u)" != 0 ] || \
+	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq rabbitmq-server >/dev/null; \
+	    rabbitmqctl stop >/dev/null 2>&1 || true)
+	$(BIN)/python -m pytest tests/rabbit
 
 # Coverage-guided, so a library is needed that builds on it; only here.
 fuzz: install-test $(PEERS)/.installed
