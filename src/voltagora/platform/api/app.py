@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -11,7 +12,6 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from voltagora import __version__
 from voltagora.platform.accounts.accounts import Accounts
 from voltagora.platform.api.account_calls import account_calls
 from voltagora.platform.api.bodies import IDLE_SECONDS, Bounded
@@ -66,7 +66,7 @@ def build_api(
     )
     pages = SinglePage(gui) if gui is not None else pages
     app = FastAPI(
-        title="VoltAgora platform", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False
+        title="VoltAgora platform", version=version("voltagora"), docs_url=None, redoc_url=None, redirect_slashes=False
     )
     answer_refusals(app)
     callers = Callers(accounts)
