@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from voltagora.domain.series import EnergySeries, PriceSeries, ScheduleSeries
 from voltagora.domain.station import Connector
@@ -31,8 +31,7 @@ from voltagora.protocols.cp11_confidence import UpdateConfidence
 from voltagora.protocols.message import Outcome, Refusal, Request
 from voltagora.protocols.topic import Kind, topic_name
 
-BOTH = Checks()
-"""What EI and MD answer alike."""
+BOTH = Checks()  # what EI and MD answer alike
 IMBALANCE = Checks()
 PRICING = Checks()
 
@@ -151,9 +150,12 @@ class AreaPlay(Play):
 
     async def tomorrow(self) -> ElectricityImbalance:
         """CP6: ask EI for tomorrow."""
-        request = ElectricityImbalanceRequest(msg_id=self.word(), grid_area=self.grid_area, day_index=1)
-        reply: ElectricityImbalance = await self.ask(request, STATION)
+        reply: ElectricityImbalance = await self.ask(self.question(), STATION)
         return reply
+
+    def question(self) -> ElectricityImbalanceRequest:
+        """CP6 about tomorrow."""
+        return ElectricityImbalanceRequest(msg_id=self.word(), grid_area=self.grid_area, day_index=1)
 
 
 def _speaker(request: Request, asker: str) -> Kind:
@@ -249,17 +251,13 @@ def _samples(play: AreaPlay) -> dict[str, tuple[Request, str]]:
         "CP9": (play.profile(), "conform-ep-5"),
         "CP10": (play.expectation(1.0, play.revision), PRODUCER),
         "CP11": (play.confidence(), PRODUCER),
-        "CP6": (_imbalance_of(play), STATION),
+        "CP6": (play.question(), STATION),
         "CP7": (_prices_of(play), STATION),
     }
 
 
-def _imbalance_of(play: AreaPlay) -> ElectricityImbalanceRequest:
-    return ElectricityImbalanceRequest(msg_id=play.word(), grid_area=play.grid_area, day_index=1)
-
-
-def _prices_of(play: AreaPlay, ahead: int = 1) -> ElectricityPricesRequest:
-    return ElectricityPricesRequest(msg_id=play.word(), grid_area=play.grid_area, day_index=ahead)
+def _prices_of(play: AreaPlay) -> ElectricityPricesRequest:
+    return ElectricityPricesRequest(msg_id=play.word(), grid_area=play.grid_area, day_index=1)
 
 
 def _bad_input(checks: Checks, protocol: str) -> None:
@@ -297,9 +295,10 @@ async def adds_up(play: AreaPlay) -> None:
     play.send(session, STATION)
     after = await play.tomorrow()
     demand, supply = _changes(before, after)
-    require(abs(demand - 100.0) < 1e-4, f"100 kWh scheduled, demand grew by {demand:g}")
-    require(abs(supply) < 1e-4, f"supply changed by {supply:g} with a session that charges")
-    require(_revision(after) > _revision(before), "the revision did not grow with a change")
+    told = f"100 kWh scheduled, demand grew by {demand:g} kWh, supply by {supply:g}"
+    require(abs(demand - 100.0) < 1e-4 and abs(supply) < 1e-4, told)
+    assert not isinstance(after.revision, UnsetType) and not isinstance(before.revision, UnsetType)
+    require(after.revision > before.revision, "the revision did not grow with a change")
     await play.accepted(play.session(name, 0.0, revision=2), STATION)
     demand, _ = _changes(before, await play.tomorrow())
     require(abs(demand) < 1e-4, f"after the cancellation demand is still {demand:g} kWh more")
@@ -326,17 +325,13 @@ def _sum(series: Any) -> float:
     return float(series.values.sum())
 
 
-def _revision(reply: Any) -> int:
-    return 0 if reply.revision is UNSET else int(reply.revision)
-
-
 @IMBALANCE.add("CP6")
 async def has_no_data_of_long_ago(play: AreaPlay) -> None:
     """Of a day it knows nothing of it says no_data; towards other areas it keeps silent."""
-    request = replaced(_imbalance_of(play), day_index=-7)
+    request = replaced(play.question(), day_index=-7)
     reply = await play.ask(request, STATION)
     require(reply.reason == Refusal.NO_DATA or reply.demand is not UNSET, f"reason {reply.reason}")
-    other = replaced(_imbalance_of(play), grid_area=STRANGER)
+    other = replaced(play.question(), grid_area=STRANGER)
     play.send(other, STATION)
     await play.silence(ElectricityImbalance, lambda it: it.in_reply_to == other.msg_id)
 
