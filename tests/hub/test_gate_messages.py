@@ -164,6 +164,7 @@ def test_connack_tells_the_hubs_limits() -> None:
         ASSIGNED: "made-1",
         ALIAS_MAXIMUM: 5,
         KEEP_ALIVE: 30,
+        USER: [("stamps", "sender")],
     }
 
 

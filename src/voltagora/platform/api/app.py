@@ -66,7 +66,11 @@ def build_api(
     )
     pages = SinglePage(gui) if gui is not None else pages
     app = FastAPI(
-        title="VoltAgora platform", version=version("voltagora"), docs_url=None, redoc_url=None, redirect_slashes=False
+        title="VoltAgora platform",
+        version=version("voltagora"),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     answer_refusals(app)
     callers = Callers(accounts)
