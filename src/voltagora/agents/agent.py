@@ -71,12 +71,14 @@ class Agent:
 
     def __init__(self, id: str) -> None:
         self.id = id
+        self.mark = ""  # live: what sets its message ids apart from those of one it may have been before
+        self.numbered_after = 0  # live: what its revisions begin after, if it comes late or comes back
         self._messages_sent = 0
 
     def next_id(self) -> str:
         """Give a message id that this agent has never used."""
         self._messages_sent += 1
-        return f"m{self._messages_sent}"
+        return f"m{self.mark}{self._messages_sent}"
 
     def start(self, turn: Turn) -> None:
         """Act on the word `start`."""

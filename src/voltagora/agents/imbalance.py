@@ -163,7 +163,9 @@ class ImbalanceAgent(AreaAgent):
         )
         totals.setflags(write=False)
         if last is None:
-            last = self._published[day.date] = _Published(1, totals, *self._series(day, totals))
+            last = self._published[day.date] = _Published(
+                self.numbered_after + 1, totals, *self._series(day, totals)
+            )
         elif change:
             last.revision += 1
             last.totals = totals

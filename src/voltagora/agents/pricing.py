@@ -181,7 +181,7 @@ class PricingAgent(AreaAgent):
         buy, sell = self.strategy.price(self._pricing_day(day, news))
         if held is None:
             held = self._prices[news.day] = _DayPrices(
-                day, 1, news.revision, self._series(day, buy), self._series(day, sell)
+                day, self.numbered_after + 1, news.revision, self._series(day, buy), self._series(day, sell)
             )
             return held, True
         held.made_from = news.revision

@@ -130,6 +130,7 @@ class RecommenderAgent(Agent):
 
     def start(self, turn: Turn) -> None:
         """Clear away at each midnight what is past."""
+        self._count = self.numbered_after
         turn.wake(self.market.calendar.day_at(turn.now).end, ("midnight",))
 
     def wake(self, turn: Turn, memo: Memo) -> None:

@@ -15,6 +15,8 @@ from voltagora.protocols.codec import decode, encode
 TICK_SECONDS: Final = 2.0
 """How often who keeps the clock says what time it is."""
 LATEST_TICK_SECONDS: Final = 0.5
+WHOLE_SECOND: Final = 1.0
+"""How much less a tick may say than is true, because it says whole seconds."""
 FASTEST: Final = 1_000_000.0
 
 
@@ -83,7 +85,7 @@ class Clock:
             # A tick that came late says too little: one that says more than we believe is nearer to
             # the truth, one that says a little less is not.
             behind = told - self._exactly()
-            if behind > 0 or behind < -self.speed * LATEST_TICK_SECONDS:
+            if behind > 0 or behind < -self.speed * LATEST_TICK_SECONDS - WHOLE_SECOND:
                 self.set(told, news.speed)
 
     def now(self) -> int:

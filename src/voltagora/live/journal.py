@@ -7,12 +7,13 @@ them where they were, and publishes again whatever the broker had not yet taken.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
@@ -20,13 +21,19 @@ from voltagora.domain.errors import InputError, RunError
 from voltagora.live.events import Event
 from voltagora.live.outgoing import Outgoing
 
+T = TypeVar("T")
+
 FILE_NAME: Final = "journal.sqlite"
 FORMAT: Final = 1
 
+LOCK_NAME: Final = "journal.lock"
+"""Held by the process that writes. Not SQLite's own lock, which would keep readers out, too."""
+
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY, event BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS publications (number INTEGER PRIMARY KEY, publication BLOB NOT NULL);
+BEGIN IMMEDIATE;
+CREATE TABLE facts (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE events (number INTEGER PRIMARY KEY, event BLOB NOT NULL);
+CREATE TABLE publications (number INTEGER PRIMARY KEY, publication BLOB NOT NULL);
 """
 
 
@@ -39,7 +46,7 @@ class Journal:
         read_only: look at it, beside a process that may be writing.
 
     Raises:
-        InputError: the folder holds no journal, or one of another format.
+        InputError: the folder holds no journal, one of another format, or something else by its name.
         RunError: it cannot be opened or is in use by another process.
     """
 
@@ -48,43 +55,62 @@ class Journal:
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode_event = msgspec.msgpack.Decoder(Event).decode
         self._decode_publication = msgspec.msgpack.Decoder(Outgoing).decode
-        self._written = 0  # publications
+        self._lock: int | None = None
         try:
-            self._database = self._open(folder, full=full, read_only=read_only)
-        except sqlite3.Error as error:
-            raise RunError(f"{self.path}: {error} (is another process using it?)") from None
-        self._check_format()
-        self._written = self._number("SELECT max(number) FROM publications")
-
-    def _open(self, folder: Path, *, full: bool, read_only: bool) -> sqlite3.Connection:
-        if read_only:
-            if not self.path.is_file():
-                raise InputError("folder", str(folder), f"one that holds a {FILE_NAME}")
-            return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))  # It holds the tokens' secret.
-        database = sqlite3.connect(self.path, isolation_level=None, timeout=1.0)
+            if read_only:
+                self._database = self._connected_to_read(folder)
+            else:
+                self._database = self._connected_to_write(folder)
+        except OSError as error:
+            raise RunError(f"{self.path}: {error.strerror or error}") from None
         try:
-            # One writer for as long as the process lives: two would not have the same agents.
-            database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
-            database.executescript(_SCHEMA)
-            database.execute("INSERT OR IGNORE INTO facts VALUES ('format', ?)", (FORMAT,))
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-    def _check_format(self) -> None:
-        try:
-            found = self.fact("format")
-        except sqlite3.Error as error:
+            self._prepare(full=full, read_only=read_only)
+            self._written = self._number("SELECT max(number) FROM publications")
+        except sqlite3.OperationalError as error:
+            self.close()
+            raise RunError(f"{self.path}: {error}") from None
+        except sqlite3.DatabaseError as error:
             self.close()
             raise InputError("journal", str(self.path), f"a journal of ours ({error})") from None
-        if found != FORMAT:
+        except BaseException:
             self.close()
+            raise
+
+    def _connected_to_read(self, folder: Path) -> sqlite3.Connection:
+        if not self.path.is_file():
+            raise InputError("folder", str(folder), f"one that holds a {FILE_NAME}")
+        return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+    def _connected_to_write(self, folder: Path) -> sqlite3.Connection:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # One writer for as long as the process lives: two would not have the same agents.
+        self._lock = os.open(folder / LOCK_NAME, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise RunError(f"{self.path}: another process is using it") from None
+        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))  # It holds the tokens' secret.
+        return sqlite3.connect(self.path, isolation_level=None, timeout=1.0)
+
+    def _prepare(self, *, full: bool, read_only: bool) -> None:
+        """Look at what is there before anything of it is changed; make the tables if nothing is."""
+        database = self._database
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables and not read_only:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.executescript(_SCHEMA)
+            database.execute("INSERT INTO facts VALUES ('format', ?)", (FORMAT,))
+            database.execute("COMMIT")
+        elif not {"facts", "events", "publications"} <= tables:
+            raise InputError("journal", str(self.path), "a journal of ours, which has other tables")
+        found = self.fact("format")
+        if found != FORMAT:
             raise InputError("journal", f"{self.path} of format {found}", f"of format {FORMAT}")
+        if read_only:
+            database.execute("BEGIN")  # So that all is read as it was at one moment.
+        else:
+            database.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
 
     def __enter__(self) -> Self:
         """Nothing more to do."""
@@ -99,6 +125,9 @@ class Journal:
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     # What a process writes.
 
@@ -155,21 +184,32 @@ class Journal:
 
     def events(self) -> Iterator[Event]:
         """Give all events, in order."""
-        for (event,) in self._database.execute("SELECT event FROM events ORDER BY number"):
-            yield self._decode_event(event)
+        for (event,) in self._rows("SELECT event FROM events ORDER BY number"):
+            yield self._decoded(self._decode_event, event)
 
     def publications(self, after: int = 0) -> Iterator[tuple[int, Outgoing]]:
         """Give the publications after a number, with their numbers."""
-        rows: Iterable[tuple[int, bytes]] = self._database.execute(
-            "SELECT number, publication FROM publications WHERE number > ? ORDER BY number", (after,)
-        )
-        for number, publication in rows:
-            yield number, self._decode_publication(publication)
+        query = "SELECT number, publication FROM publications WHERE number > ? ORDER BY number"
+        for number, publication in self._rows(query, after):
+            yield number, self._decoded(self._decode_publication, publication)
 
     def not_taken(self) -> list[tuple[int, Outgoing]]:
         """Give the publications of which it is not known that the broker has them."""
         taken = self.fact("taken")
         return list(self.publications(taken if isinstance(taken, int) else 0))
+
+    def _rows(self, query: str, *values: int) -> Iterator[Any]:
+        try:
+            for row in self._database.execute(query, values):  # noqa: UP028 - which would close it late
+                yield row
+        except sqlite3.DatabaseError as error:
+            raise RunError(f"{self.path} is damaged: {error}") from None
+
+    def _decoded(self, decode: Callable[[bytes], T], row: bytes) -> T:
+        try:
+            return decode(row)
+        except msgspec.DecodeError as error:
+            raise RunError(f"{self.path} is damaged or of another version: {error}") from None
 
     def _number(self, query: str) -> int:
         found: int | None = self._database.execute(query).fetchone()[0]

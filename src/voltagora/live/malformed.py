@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 from voltagora.agents.agent import Address, Agent, refuse
 from voltagora.agents.exchange import Flight
 from voltagora.domain.errors import InputError
 from voltagora.domain.units import is_id
-from voltagora.protocols.codec import MAX_BYTES
+from voltagora.protocols.codec import check_frame
 from voltagora.protocols.message import Refusal, Request
 from voltagora.protocols.topic import Kind
 
@@ -26,13 +27,14 @@ class _Asked:
 
     def __init__(self, payload: bytes) -> None:
         self.fields: dict[str, Any] = {}
-        if len(payload) <= MAX_BYTES:
-            try:
-                read = json.loads(payload)
-            except (ValueError, RecursionError):
-                read = None
-            if isinstance(read, dict):
-                self.fields = read
+        try:
+            # What is too deep is not read: how deep a parser can go depends on who calls it.
+            check_frame(payload)
+            read = json.loads(payload)
+        except ValueError:
+            return
+        if isinstance(read, dict):
+            self.fields = read
 
     def id(self, *path: str) -> str | None:
         """Give an id that stands at a path, if one does."""
@@ -43,17 +45,23 @@ class _Asked:
 
 
 def refusal_of(
-    payload: bytes, kind: type[Request], address: Address, agent: Agent, error: InputError
+    payload: bytes,
+    kind: type[Request],
+    address: Address,
+    agent: Agent,
+    error: InputError,
+    speaks_for: Callable[[str], bool],
 ) -> Flight | None:
     """Make the reply `invalid_request` with the field, or None where nobody can be answered.
 
     Without a readable `msg_id` no asker would know what was meant; a request for another area's or
-    network's agent is that one's to refuse.
+    network's agent is that one's to refuse. Whoever may not speak for the asker gets no answer: it
+    would reach the asker, who might take it for the answer to a question of its own.
     """
     asked = _Asked(payload)
     msg_id = asked.id("msg_id")
     asker = _asker(asked, kind, address)
-    if msg_id is None or asker is None or not _is_for(asked, agent):
+    if msg_id is None or asker is None or not speaks_for(asker) or not _is_for(asked, agent):
         return None
     request = Request(msg_id=msg_id)
     reply = refuse(kind.reply, request, agent.id, Refusal.INVALID_REQUEST, error.field or None)

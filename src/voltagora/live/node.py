@@ -34,9 +34,12 @@ OFFLINE: Final = b"offline"
 UNREAD_REVISION: Final = 0
 """Given to what was retained, so that whatever is said from now on counts more."""
 MOST_STRANGERS: Final = 100_000
+MOST_WORDS: Final = 300
 MOST_OWN: Final = 10_000
 MOST_SAID: Final = 1_000
 """How many different faults are told; after that they are only counted."""
+NUMBERS_A_SECOND: Final = 1_000
+"""Nobody gives out more revisions or recommendations in a simulated second, taken over a run."""
 
 
 class Node:
@@ -49,6 +52,9 @@ class Node:
         sink: where records go.
         trust: whose word counts.
         own_time: whether replies take simulated time (waves), not real time.
+        mark: what sets message ids apart from those of agents that were here before, without a journal.
+        begin: simulated instant at which the market opened; who starts later may have been here before,
+            and numbers what it says beyond anything that it can have said then.
     """
 
     def __init__(
@@ -60,6 +66,8 @@ class Node:
         sink: RecordSink,
         trust: Trust | None = None,
         own_time: bool = False,
+        mark: str = "",
+        begin: int | None = None,
     ) -> None:
         self.timetable = Timetable()
         self.deadlines: list[tuple[int, Waited, int]] = []
@@ -76,12 +84,16 @@ class Node:
         for market in markets:
             self.exchange.attach(market)
         for agent in agents:
+            agent.mark = mark
             self.exchange.join(agent)
+        self._begin = begin
         self._dispatch = Dispatch(self.exchange.agents.values())
-        self._trust = trust or Trust()
+        self.trust = trust or Trust()
         self._strangers: dict[str, Agent] = {}
-        self._present: dict[str, bytes] = {}
+        self._present: set[str] = set()  # seen at least once
         self._reliant = [agent for agent in self.agents if agent.relies_on]
+        self._relied_on = {id for agent in self._reliant for id in agent.relies_on}
+        self._news_heard: set[type[Message]] = set()  # of this run
         self._said: set[str] = set()
         self._own: dict[bytes, Message] = {}  # said and not yet come back: what its bytes mean is known
         self.is_finished = False
@@ -109,21 +121,20 @@ class Node:
 
     def apply_within_instant(self, event: Event) -> bool:
         """Let something happen after which more happens at the same instant; `settle_instant` must follow."""
+        if self.is_finished:
+            return False  # What still stood is recorded; nothing may come after that.
         if isinstance(event, Arrived):
-            self.exchange.now = event.now
             return self._arrived(event)
         if isinstance(event, Advanced):
             self._advance(event.now)
-        elif isinstance(event, Expired):
-            self.exchange.now = event.now
+            return True
+        self._be_at(event.now)
+        if isinstance(event, Expired):
             self._guarded(self.exchange.expire, (event.asker, event.msg_id), event.sends)
         elif isinstance(event, Started):
-            self.exchange.now = event.now
-            for agent in self.agents:
-                self._guarded(self.exchange.start_one, agent)
+            self._start(event.now)
         elif isinstance(event, Finished):
             self.is_finished = True
-            self.exchange.now = event.now
             for agent in self.agents:
                 self._guarded(self.exchange.finish_one, agent)
         return True
@@ -131,13 +142,24 @@ class Node:
     def take(self) -> list[Outgoing]:
         """Take away what the agents have said since, in order."""
         flights, self.exchange.sent = self.exchange.sent, []
-        words = [outgoing(flight) for flight in flights]
+        words: list[Outgoing] = []
         own = self._own
-        for flight, each in zip(flights, words, strict=True):
-            own[each.payload] = flight.message
+        for flight in flights:
+            each = self._written(flight)
+            if each is not None:
+                words.append(each)
+                own[each.payload] = flight.message
         while len(own) > MOST_OWN:
             del own[next(iter(own))]
         return words
+
+    def _written(self, flight: Flight) -> Outgoing | None:
+        """Write what an agent said; what cannot be written is not of the contract and is not said."""
+        try:
+            return outgoing(flight)
+        except Exception as error:
+            self._failed(error, (flight,))
+            return None
 
     def take_deadlines(self) -> Sequence[tuple[int, Waited, int]]:
         """Take away the deadlines set since that still matter."""
@@ -146,14 +168,23 @@ class Node:
 
     # Time.
 
+    def _start(self, now: int) -> None:
+        late_seconds = 0 if self._begin is None else max(0, now - self._begin)
+        for agent in self.agents:
+            agent.numbered_after = late_seconds * NUMBERS_A_SECOND
+            self._guarded(self.exchange.start_one, agent)
+
     def _advance(self, now: int) -> None:
-        timetable, exchange = self.timetable, self.exchange
+        timetable = self.timetable
         while timetable.instants and timetable.instants[0] <= now:
             instant = timetable.next_instant()
             # An instant counts as what it was meant to be, however late we are.
-            exchange.now = max(exchange.now, instant)
+            self._be_at(instant)
             timetable.act(instant)
-        exchange.now = max(exchange.now, now)
+        self._be_at(now)
+
+    def _be_at(self, now: int) -> None:
+        self.exchange.now = max(self.exchange.now, now)
 
     def _call_at(self, at: int, act: Callable[..., None], *arguments: Any) -> None:
         self.timetable.call_at(at, self._guarded, act, *arguments)
@@ -175,14 +206,18 @@ class Node:
         readers = () if is_news else self._dispatch.readers(route, address)
         if not readers and not is_news:
             return False
+        if event.retained and not is_news:
+            self._not_taken("retained", event)  # Somebody's leftover: only news are kept by a broker.
+            return False
         try:
             message = self._read(event.payload, route.message)
         except InputError as error:
             self._not_taken("not of the contract", event, error)
             return self._refuse(event, route, address, readers, error)
-        if not self._trust.believes(message, address, event.sender):
+        if not self.trust.believes(message, address, event.sender):
             self._not_taken("wrong sender", event)
             return False
+        self._be_at(event.now)
         self._deliver(self._fresh(message, event), address, readers)
         return True
 
@@ -193,10 +228,15 @@ class Node:
 
     def _fresh(self, message: Message, event: Arrived) -> Message:
         """Let what an earlier run may have left behind count less than anything that is said in this one."""
-        if event.retained and isinstance(message, Broadcast):
-            newest: Message = replaced(message, revision=UNREAD_REVISION)
-            return newest
-        return message
+        kind = type(message)
+        if not event.retained:
+            if isinstance(message, Broadcast):
+                self._news_heard.add(kind)
+            return message
+        if kind in self._news_heard:
+            return message  # It took the place of whatever was left behind.
+        newest: Message = replaced(message, revision=UNREAD_REVISION)
+        return newest
 
     def _deliver(self, message: Message, address: Address, readers: tuple[str, ...]) -> None:
         sender = self._stranger(message.asker(address) if isinstance(message, Request) else "")
@@ -210,12 +250,16 @@ class Node:
         self, event: Arrived, route: Route, address: Address, readers: tuple[str, ...], error: InputError
     ) -> bool:
         """Tell who asked what was wrong, where that can be told."""
-        if event.retained or not issubclass(route.message, Request):
+        if not issubclass(route.message, Request):
             return False
+
+        def speaks_for(asker: str) -> bool:
+            return self.trust.may_speak_for(asker, event.sender)
+
         before = len(self.exchange.sent)
         for reader in readers:
             agent = self.exchange.agents[reader]
-            refusal = refusal_of(event.payload, route.message, address, agent, error)
+            refusal = refusal_of(event.payload, route.message, address, agent, error, speaks_for)
             if refusal is not None:
                 self.exchange.sent.append(refusal)
         return len(self.exchange.sent) > before
@@ -226,8 +270,15 @@ class Node:
         if id is None or event.payload not in (ONLINE, OFFLINE):
             self._not_taken("not of the contract", event)
             return False
-        is_back = event.payload == ONLINE and id in self._present and not event.retained
-        self._present[id] = event.payload
+        if id not in self._relied_on or event.payload != ONLINE:
+            return False
+        if not self.trust.may_speak_for(id, event.sender):
+            self._not_taken("wrong sender", event)
+            return False
+        self._be_at(event.now)
+        # A retained one comes with a new session: it may have gone and come back unheard.
+        is_back = id in self._present
+        self._present.add(id)
         if is_back:
             for agent in self._reliant:
                 if id in agent.relies_on:
@@ -249,11 +300,15 @@ class Node:
         try:
             act(*arguments)
         except Exception as error:
-            self.counts["failed"] += 1
-            where = f"{type(error).__name__}: {error}"
-            if where not in self._said and len(self._said) < MOST_SAID:
-                self._said.add(where)
-                log.exception("an agent failed at %s; it goes on with the next", _named(arguments))
+            self._failed(error, arguments)
+
+    def _failed(self, error: Exception, arguments: tuple[Any, ...]) -> None:
+        """Count a failure, and say each kind once."""
+        self.counts["failed"] += 1
+        where = f"{type(error).__name__}: {error}"[:MOST_WORDS]
+        if where not in self._said and len(self._said) < MOST_SAID:
+            self._said.add(where)
+            log.error("an agent failed at %s; it goes on with the next", _named(arguments), exc_info=error)
 
     def _not_taken(self, why: str, event: Arrived, error: InputError | None = None) -> None:
         """Count what was not taken, and say each kind once."""
@@ -267,7 +322,7 @@ class Node:
 
 
 def _of(error: InputError | None) -> str:
-    return "" if error is None else f": {error}"[:300]
+    return "" if error is None else f": {error}"[:MOST_WORDS]
 
 
 def _named(arguments: tuple[Any, ...]) -> str:

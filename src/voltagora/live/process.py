@@ -15,6 +15,7 @@ import msgspec
 
 from voltagora.agents.exchange import Waited
 from voltagora.domain.errors import RunError
+from voltagora.domain.units import Time
 from voltagora.live.clock import Clock, ClockNews
 from voltagora.live.events import Advanced, Arrived, Event, Expired, Finished, Started
 from voltagora.live.journal import Journal
@@ -23,7 +24,8 @@ from voltagora.live.outgoing import Outgoing
 from voltagora.live.recovery import recover
 from voltagora.live.timekeeping import Lead, Timekeeping, Word
 from voltagora.live.transport import Arrival, Publication, Transport
-from voltagora.protocols.access import CLOCK, TIMER, access, presence_topic
+from voltagora.protocols.access import CLOCK, TIMER, access, presence_of, presence_topic
+from voltagora.protocols.codec import MAX_BYTES
 
 log = logging.getLogger("voltagora.live")
 
@@ -34,6 +36,9 @@ MOST_UNSENT: Final = 100_000
 MOST_EARLY: Final = 10_000
 """How many publications are kept that come before the word `start`."""
 RETRY_SECONDS: Final = 1.0
+SHORTEST_WAIT_SECONDS: Final = 0.001
+IDLE_SECONDS: Final = 0.05
+"""How often it is looked whether what is due, but cannot be done yet, can be done by now."""
 GOODBYE_SECONDS: Final = 2.0
 
 
@@ -82,12 +87,14 @@ class Process:
         self.is_connected = False
         self.has_started = False
         self.has_finished = False
+        self.connection_changed_at: float | None = None  # wall clock, seconds UTC
         self.arrivals = self.publications = 0
         self._journal = journal
         self._early: list[Arrival] = []
         self._unsaved: list[Event] = []
         self._unsaved_words: list[Outgoing] = []
         self._facts: dict[str, object] = {}
+        self._said: set[str] = set()
         self._outbox: deque[tuple[int, Outgoing]] = deque()
         self._own_words: deque[Publication] = deque()  # presence and time: said anew after a restart
         self._number = 0
@@ -112,6 +119,9 @@ class Process:
         try:
             if self.plan.start_now:
                 self._publish_word(TIMER, Word.START.encode())
+                if self.plan.lead is None:
+                    # It may have no right to say it to all; where it goes by real time it need not.
+                    self.time.heed(Word.START.encode(), is_retained=False)
             self._tick()
             await self._ended.wait()
         finally:
@@ -127,24 +137,37 @@ class Process:
         """Whether something could not be written to the journal."""
         return bool(self._unsaved)
 
+    @property
+    def journal_path(self) -> str | None:
+        """Where the journal lies, if there is one."""
+        return None if self._journal is None else str(self._journal.path)
+
     def leave(self) -> None:
         """Go, without ending the market."""
         self._ended.set()
 
     def finish(self) -> None:
-        """End the market for the agents here, and go."""
+        """End the market for the agents here, and go.
+
+        Raises:
+            RunError: the end could not be saved yet.
+        """
         if not self.has_finished:
+            self._save()
             self.has_finished = True
             if self.has_started:
                 now = max(self.clock.now(), self.node.exchange.now)
-                self._handle([Finished(now if self.plan.end is None else min(now, self.plan.end))])
-            self._ended.set()
+                self._apply([Finished(now if self.plan.end is None else min(now, self.plan.end))])
+        self._save()
+        self._ended.set()
 
     # The transport's listener.
 
     def connected(self, *, session_present: bool, stamps: bool | None) -> None:  # noqa: ARG002
         """Say that the agents are here."""
         self.is_connected = True
+        self.connection_changed_at = self.clock.wall()
+        log.info("connected")
         for agent in self.node.agents:
             self._publish_word(presence_topic(agent.id), ONLINE, retain=True)
         self.time.tell()
@@ -153,6 +176,7 @@ class Process:
     def disconnected(self, why: str) -> None:
         """Wait; nothing is asked again meanwhile."""
         self.is_connected = False
+        self.connection_changed_at = self.clock.wall()
         self._own_words.clear()
         log.warning("no connection to the broker: %s", why)
 
@@ -162,8 +186,7 @@ class Process:
         Raises:
             RunError: it could not be saved, so it must not be acknowledged.
         """
-        if self._unsaved:
-            self._save()  # What is older comes first.
+        self._save()  # What is older comes first.
         events: list[Event] = []
         for arrival in arrivals:
             if arrival.topic == TIMER:
@@ -172,10 +195,19 @@ class Process:
                 self.time.hear(arrival.payload, is_retained=arrival.retained)
             elif self.has_started:
                 events.append(_event(self._now(), arrival))
-            elif len(self._early) < MOST_EARLY and not arrival.retained:
-                self._early.append(arrival)
+            else:
+                self._keep_early(arrival)
         self.arrivals += len(arrivals)
         self._handle(events)
+
+    def _keep_early(self, arrival: Arrival) -> None:
+        """Keep what comes before we have started, but for news that an earlier run may have left."""
+        if arrival.retained and presence_of(arrival.topic) is None:
+            return
+        if len(self._early) < MOST_EARLY and len(arrival.payload) <= MAX_BYTES:
+            self._early.append(arrival)
+        else:
+            self.node.counts["before the start"] += 1
 
     def taken(self, number: int) -> None:
         """Note what the broker has."""
@@ -195,10 +227,16 @@ class Process:
     # What happens to the agents.
 
     def _handle(self, events: list[Event]) -> None:
-        """Let what is due and what has come happen, save it, and only then send what it brings."""
+        """Let what is due and what has come happen, save it, and only then send what it brings.
+
+        Raises:
+            RunError: it could not be saved.
+        """
+        self._save()
         if self.time.has_started and not self.has_started:
             self.has_started = True
             now = self._now()
+            log.info("started at %s, simulated", Time(now))
             events = [Started(now), *(_event(now, each) for each in self._early), *events]
             self._early.clear()
         if self.has_started:
@@ -206,12 +244,16 @@ class Process:
             now = self._now()
             if due is not None and due <= now and len(self._outbox) < MOST_UNSENT:
                 events.insert(0, Advanced(now))
-        self._unsaved += [event for event in events if self.node.apply(event)]
-        self._unsaved_words += self.node.take()
+        self._apply(events)
         self._save()
-        if self.time.is_stopped and not self.has_finished:
+        if self.time.is_stopped:
             self.finish()
         self._schedule()
+
+    def _apply(self, events: Sequence[Event]) -> None:
+        """Let events happen; one that changed nothing need not be kept."""
+        self._unsaved += [event for event in events if self.node.apply(event)]
+        self._unsaved_words += self.node.take()
 
     def _save(self) -> None:
         events, words = self._unsaved, self._unsaved_words
@@ -259,27 +301,36 @@ class Process:
             return
         delay = self.time.seconds_to_tick
         if self.has_started:
-            for instant in (self.node.next_due, self.plan.end):
+            leads_to = self.plan.end if self.plan.lead is not None else None
+            for instant in (self.node.next_due, leads_to):
                 until = None if instant is None else self.clock.seconds_until(instant)
                 if until is not None:
-                    delay = min(delay, until)
+                    delay = min(delay, until or IDLE_SECONDS)
         if self._deadlines:
-            delay = min(delay, max(0.0, self._deadlines[0][0] - self.clock.monotonic()))
-        self._timer = asyncio.get_running_loop().call_later(max(delay, 0.001), self._tick)
+            delay = min(delay, self._deadlines[0][0] - self.clock.monotonic())
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(max(delay, SHORTEST_WAIT_SECONDS), self._tick)
 
     def _tick(self) -> None:
-        self.time.tick()
         try:
+            self._save()  # Nothing new is begun before what is older is safe.
+            self.time.tick()
             self._handle(self._expired())
+            if self._is_at_end:
+                self.finish()
         except RunError as error:
-            log.error("%s", error)
+            if str(error) not in self._said:
+                self._said.add(str(error))
+                log.error("%s", error)
             self._timer = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._tick)
-            return
+
+    @property
+    def _is_at_end(self) -> bool:
+        """Whether it is time to end the market for all; that can only be said over a connection."""
         end = self.plan.end
-        if self.plan.lead is not None and end is not None and self.has_started and self.clock.now() >= end:
-            if not self.has_finished:
-                self._publish_word(TIMER, Word.STOP.encode())
-            self.finish()
+        if self.plan.lead is None or end is None or not self.has_started or not self.is_connected:
+            return False
+        return self.clock.now() >= end
 
     def _expired(self) -> list[Event]:
         """List the requests whose replies took too long; without a connection nothing takes too long."""
@@ -324,6 +375,7 @@ class Process:
         count = recover(self.node, journal)
         self.has_started = True
         if self.node.is_finished:
+            log.warning("the market of %s is over; another data folder begins a new one", journal.path)
             self.has_finished = True
             self._ended.set()
         self._outbox.extend(journal.not_taken())
@@ -335,13 +387,15 @@ class Process:
             heapq.heappush(self._deadlines, (now + seconds, next(self._order), waited, sends))
         self.clock.floor(self.node.exchange.now)
         said = journal.fact("clock")
-        if isinstance(said, bytes):
-            self.time.go_on(ClockNews.read(said))
+        self.time.resume(ClockNews.read(said) if isinstance(said, bytes) else None)
         log.info("%d events read again, %d publications to send again", count, len(self._outbox))
 
     async def _close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self.has_finished and self.plan.lead is not None:
+            # Also after a restart: the others may not have heard it.
+            self._publish_word(TIMER, Word.STOP.encode())
         for agent in self.node.agents:
             self._publish_word(presence_topic(agent.id), OFFLINE, retain=True)
         if self.is_connected:
@@ -352,9 +406,7 @@ class Process:
                         self._pump()
                     await self.transport.drain(0)
             except TimeoutError:
-                log.warning(
-                    "%d publications are left; they are sent at the next start", self.transport.waiting
-                )
+                log.warning("%d publications are left; they are sent at the next start", self.unsent)
         await self.transport.close()
         if self._journal is not None and self._taken_until:
             self._journal.taken_until(self._taken_until)

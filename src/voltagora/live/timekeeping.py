@@ -65,6 +65,8 @@ class Timekeeping:
         self._real_from: float | None = None
         self._retained: ClockNews | None = None
         self._retained_at = 0.0
+        self._has_lived = False  # in this run, before a restart
+        self._said: set[str] = set()
 
     @property
     def has_started(self) -> bool:
@@ -76,7 +78,7 @@ class Timekeeping:
         try:
             word = Word(payload.decode())
         except ValueError:
-            log.warning("not taken: %.40r on timer, which is no word of an operator", payload)
+            self._not_taken("timer", f"{payload[:40]!r} is no word of an operator")
             return
         if word is Word.STOP and not is_retained:
             self.is_stopped = True
@@ -99,7 +101,12 @@ class Timekeeping:
         self._real_from = None
         if self._span is not None and not self._span[0] <= now < self._span[1]:
             first, last = (Time(each) for each in self._span)
-            log.error("not started: time is the real one, and the market is from %s to %s", first, last)
+            log.error(
+                "not started: nobody leads time, so it is the real one, and the market is from %s to %s; "
+                "lead it (`voltagora agent imbalance --speed`), or let the scenario be about today (--set start=)",
+                first,
+                last,
+            )
         else:
             self.clock.set(now, 1.0)
 
@@ -121,18 +128,33 @@ class Timekeeping:
         try:
             news = ClockNews.read(payload)
         except InputError as error:
-            log.warning("not taken: on clock, %s", error)
+            self._not_taken("clock", str(error)[:300])
             return
         if not is_retained:
             self.is_real = False
             self.clock.follow(news)
-        elif not self.has_started:
+        elif not self.has_started and self._has_lived:
+            # Whoever has not lived in this run cannot tell it from what an earlier one left behind.
             self._retained, self._retained_at = news, self.clock.monotonic()
 
-    def go_on(self, news: ClockNews) -> None:
-        """Go on after a restart: time has passed meanwhile, too."""
-        self.clock.follow(news, is_retained=True)
-        self.tell()
+    def _not_taken(self, topic: str, why: str) -> None:
+        """Say it once; a broker with users lets only the operator speak there."""
+        if topic not in self._said:
+            self._said.add(topic)
+            log.warning("not taken: on %s, %s", topic, why)
+
+    def resume(self, news: ClockNews | None) -> None:
+        """Take part again after a restart.
+
+        Args:
+            news: what this process last said itself; time has passed since then, too.
+        """
+        self._has_lived = True
+        if news is not None and self.lead is not None:
+            self.clock.follow(news, is_retained=True)
+            self.tell()
+        elif self.lead is None and self.is_real:
+            self._real_from = self.clock.monotonic() + PATIENCE_SECONDS
 
     def tell(self) -> None:
         """Say what time it is, if that is ours to say."""

@@ -9,6 +9,7 @@ from voltagora.agents.randomness import SeededRandomness
 
 SECRET_BYTES: Final = 32
 TOKEN_DIGITS: Final = 32
+MARK_DIGITS: Final = 8
 
 
 class SecretRandomness(SeededRandomness):
@@ -22,6 +23,8 @@ class SecretRandomness(SeededRandomness):
     def __init__(self, seed: int, secret: bytes) -> None:
         super().__init__(seed)
         self._secret = secret
+        self.mark = hmac.digest(secret, b"mark", "sha256").hex()[:MARK_DIGITS] + "-"
+        """Sets the message ids of these agents apart from those of agents made with another secret."""
         self._given: dict[str, int] = {}
 
     def token(self, agent: str) -> str:

@@ -38,10 +38,12 @@ class Trust:
 
     def believes(self, message: Message, address: Address, sender: str | None) -> bool:
         """Tell whether a publication comes from whom it says."""
-        if self._owners is None or sender is None:
-            return True
         speaker = self._speaker(message, address)
-        return speaker is None or self._owners.owner(speaker) == sender
+        return speaker is None or self.may_speak_for(speaker, sender)
+
+    def may_speak_for(self, agent: str, sender: str | None) -> bool:
+        """Tell whether a user owns an agent, as far as that can be known here."""
+        return self._owners is None or sender is None or self._owners.owner(agent) == sender
 
     def _speaker(self, message: Message, address: Address) -> str | None:
         """Name the agent that a message speaks for; None: one we know nothing of, whom nobody reads."""

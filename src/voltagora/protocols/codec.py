@@ -41,7 +41,7 @@ def decode(payload: bytes, wanted: type[T], max_bytes: int = MAX_BYTES) -> T:
     Raises:
         InputError: naming the field, what was found there and what would be right.
     """
-    _check_frame(payload, max_bytes)
+    check_frame(payload, max_bytes)
     as_any: Any = wanted
     try:
         value: T = _decoder(as_any).decode(payload)
@@ -99,8 +99,12 @@ def _decoder(wanted: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(wanted, dec_hook=_decode_hook)
 
 
-def _check_frame(payload: bytes, max_bytes: int) -> None:
-    """Refuse what is too large or too deep before anything parses it."""
+def check_frame(payload: bytes, max_bytes: int = MAX_BYTES) -> None:
+    """Refuse what is too large or too deep before anything parses it.
+
+    Raises:
+        InputError: which of the two.
+    """
     if len(payload) > max_bytes:
         raise InputError("payload", Verbatim(f"{len(payload)} bytes"), f"at most {max_bytes} bytes")
     if payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH:

@@ -7,15 +7,16 @@ from collections.abc import Collection, Iterable
 import msgspec
 
 from voltagora.agents.agent import Agent
-from voltagora.agents.exchange import Randomness
 from voltagora.agents.market import Market
 from voltagora.domain.errors import InputError
 from voltagora.domain.records import RecordSink
 from voltagora.live.node import Node
 from voltagora.live.owners import KIND_WORDS
+from voltagora.live.tokens import SecretRandomness
 from voltagora.live.trust import OwnerTable, Trust
 from voltagora.protocols.topic import Kind
 from voltagora.scenario.build import build_area
+from voltagora.scenario.horizon import Horizon
 from voltagora.scenario.population import Population
 from voltagora.scenario.settings import Scenario
 from voltagora.strategies.parameters import nearest_of
@@ -57,9 +58,15 @@ class Cast(msgspec.Struct, kw_only=True):
     agents: list[Agent]
     markets: list[Market]
     authorities: dict[tuple[Kind, str], str]
+    begin: int  # simulated, when the market opens
 
     def node(
-        self, randomness: Randomness, sink: RecordSink, owners: OwnerTable | None, *, own_time: bool = False
+        self,
+        randomness: SecretRandomness,
+        sink: RecordSink,
+        owners: OwnerTable | None,
+        *,
+        own_time: bool = False,
     ) -> Node:
         """Make the node that runs them."""
         return Node(
@@ -69,6 +76,8 @@ class Cast(msgspec.Struct, kw_only=True):
             sink=sink,
             trust=Trust(owners, self.authorities),
             own_time=own_time,
+            mark="" if own_time else randomness.mark,
+            begin=self.begin,
         )
 
 
@@ -91,7 +100,7 @@ def cast(scenario: Scenario, people: Population, part: Part) -> Cast:
     agents = [agent for agent in everybody if agent.kind in part.kinds]
     if part.ids:
         agents = _named(agents, part.ids)
-    return Cast(agents=agents, markets=markets, authorities=authorities)
+    return Cast(agents=agents, markets=markets, authorities=authorities, begin=Horizon(scenario).start)
 
 
 def _named(agents: Iterable[Agent], ids: Collection[str]) -> list[Agent]:
