@@ -92,7 +92,7 @@ class Timekeeping:
             at = self.lead.start_at
             self.clock.set(self.clock.wall() if at is None else at, self.lead.speed)
             self.tell()
-        elif self.is_real:
+        elif self.is_real and self._real_from is None:
             # Whoever leads time hears the word at the same moment and is about to say so.
             self._real_from = self.clock.monotonic() + PATIENCE_SECONDS
 
