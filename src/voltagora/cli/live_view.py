@@ -131,6 +131,8 @@ def _opening(run: LiveRun, url: BrokerUrl) -> Iterator[str]:
     yield f"Broker: {url}"
     count = len(run.cast.agents)
     yield f"{run.scenario.title}: {count} agents, {Time(run.horizon.start)} to {Time(run.end)}, {_pace(run)}"
+    if run.owners is None:
+        yield "No users: whoever can publish on this broker is believed (--users FILE says who owns what)"
     if not run.stage.start_now and (run.stage.part.leads or run.stage.pace.is_real):
         yield "Waiting for `start` on the topic `timer`: mosquitto_pub -t timer -m start"
 
