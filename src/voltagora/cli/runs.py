@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -100,8 +100,12 @@ def _headline(result: Result) -> list[tuple[str, str]]:
         ("discharged", _number(metrics["discharged_kwh"], "kWh")),
         ("deficit peak", _beside(metrics, "deficit_peak_kwh")),
         ("surplus peak", _beside(metrics, "surplus_peak_kwh")),
-        ("messages", f"{metrics['messages_total']} ({timing.get('messages_per_second', 0)} a second)"),
+        ("messages", f"{metrics['messages_total']}{_rate(timing)}"),
     ]
+
+
+def _rate(timing: Mapping[str, object]) -> str:
+    return f" ({timing['messages_per_second']} a second)" if "messages_per_second" in timing else ""
 
 
 def _number(value: float | None, unit: str) -> str:
