@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +23,8 @@ from voltagora.platform.runner.settings import Settings
 PYTHON = "3.11"
 DOCKERFILE = f'FROM python:{PYTHON}-slim\nCOPY . /\nCMD ["python", "-u", "service.py"]\n'
 PATIENCE_SECONDS = 30.0
+CANARY = f"canary-{secrets.token_hex(8)}"
+"""The password of every service; so that they are found among the processes."""
 
 WHY_NOT = sandbox.why_not()
 
@@ -35,7 +38,7 @@ class Tokens:
 
     async def issue(self, service: Service, instance: int) -> Credential:
         self.issued.append(f"{service.owner}+{len(self.issued) + 1}")
-        return Credential(username=service.owner, password="canary-of-a-token", principal=self.issued[-1])
+        return Credential(username=service.owner, password=CANARY, principal=self.issued[-1])
 
     async def withdraw(self, principal: str) -> None:
         self.withdrawn.append(principal)
@@ -75,6 +78,12 @@ class Stage:
 
     def __init__(self, runner: Runner, hub: Hub, tokens: Tokens, data: Path) -> None:
         self.runner, self.hub, self.tokens, self.data = runner, hub, tokens, data
+        self.left = False
+
+    async def leave(self) -> None:
+        """End the platform, and let what it started run on."""
+        self.left = True
+        await self.runner.close()
 
     async def put(self, service: Service, **files: str) -> None:
         """Upload files; `service_py` is `service.py`."""
@@ -100,17 +109,21 @@ class Stage:
 
 
 @asynccontextmanager
-async def a_stage(data: Path, settings: Settings | None = None, **hub_options: Any) -> AsyncIterator[Stage]:
+async def a_stage(
+    data: Path, settings: Settings | None = None, *, tells: bool = False
+) -> AsyncIterator[Stage]:
     """A runner in a folder; whatever it started is stopped in the end."""
     tokens = Tokens()
-    quick = msgspec.structs.replace(settings or Settings(), broker_tells=False)
-    async with Hub(mqtt="127.0.0.1:0", sys_seconds=0, **hub_options) as hub:
+    quick = msgspec.structs.replace(settings or Settings(), broker_tells=tells)
+    async with Hub(mqtt="127.0.0.1:0", sys_seconds=0) as hub:
         runner = Runner(data, ("127.0.0.1", hub.mqtt_port), tokens, quick)
         await runner.open()
+        stage = Stage(runner, hub, tokens, data)
         try:
-            yield Stage(runner, hub, tokens, data)
+            yield stage
         finally:
-            await runner.close(stop=True)
+            if not stage.left:
+                await runner.close(stop=True)
 
 
 async def until(holds: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -37,8 +36,10 @@ def read(tmp_path: Path, text: str) -> dockerfile.Recipe:
 def test_the_simple_lines_of_a_dockerfile_are_understood(tmp_path: Path) -> None:
     recipe = read(
         tmp_path,
-        "# syntax\nFROM python:3.8.5-slim-buster\nLABEL a=b\nWORKDIR /app\nENV A=1 B='two words'\nENV C three\n"
-        "COPY --chown=1:1 requirements.txt ./\nRUN pip3 install --no-cache-dir \\\n  # why\n  -r requirements.txt && "
+        "# syntax\nFROM python:3.8.5-slim-buster\nLABEL a=b\nWORKDIR /app\nENV A=1 B='two words'\n"
+        "ENV C three\n"
+        "COPY --chown=1:1 requirements.txt ./\nRUN pip3 install --no-cache-dir \\\n"
+        "  # why\n  -r requirements.txt && "
         'mkdir -p data\nADD src/ lib/\nENTRYPOINT ["python", "-u"]\nCMD ["a.py"]\n',
     )
     assert recipe.python == (3, 8, 5)
@@ -300,7 +301,8 @@ def test_nearest_pins_loosen_exact_ones_only() -> None:
     ],
 )
 def test_files_lie_where_copy_puts_them(data: Path, lines: str, place: str) -> None:
-    show = f"import os; print('THERE', os.path.exists({place!r}), os.getcwd()); open('mine', 'w'); open('log/x.log','w')"
+    show = f"import os; print('THERE', os.path.exists({place!r}), os.getcwd()); "
+    show += "open('mine', 'w'); open('log/x.log', 'w')"
 
     async def play() -> None:
         async with a_stage(data, Settings(alive_seconds=0.2)) as stage:

@@ -187,8 +187,8 @@ def runs_as_root() -> bool:
 
 def _in_place(word: str, real: dict[str, str]) -> str:
     for inside, outside in real.items():
-        word = word.replace(f"{inside}/", f"{outside}/") if f"{inside}/" in word else word
-        word = outside if word == inside else word
+        if word == inside or word.startswith(f"{inside}/"):
+            return outside + word[len(inside) :]
     return word
 
 

@@ -21,6 +21,7 @@ from voltagora.platform.runner.requirements import Wanted, loosened
 VENV: Final = "/venv"
 SOURCE: Final = "/src"
 CERTIFICATES: Final = "/.voltagora/certificates.pem"
+_WANTED: Final = "/tmp/wanted.txt"  # noqa: S108 - inside the sandbox
 DEFAULT_INDEX: Final = "https://pypi.org/simple"
 _FILES_OF: Final = {"pypi.org": ("files.pythonhosted.org:443",)}
 
@@ -149,14 +150,14 @@ class Environments:
             lines = [line if not line.startswith("./") else f"{SOURCE}/{line[2:]}" for line in wanted.lines]
             hashed = any(" --hash=" in line for line in lines)
             # By file, for a hash cannot stand in an argument.
-            written = "import sys; open('/tmp/wanted.txt','w').write(sys.argv[1])"
-            steps.append([python.executable, "-I", "-c", written, "\n".join(lines)])
+            write = "import sys; open(sys.argv[1], 'w').write('\\n'.join(sys.argv[2:]))"
+            steps.append([python.executable, "-I", "-c", write, _WANTED, *lines])
             call = [f"{VENV}/bin/python", "-I", "-m", "pip", "install", "--no-cache-dir", "--no-input"]
             call += ["--index-url", self._index.url, "--progress-bar", "off", *wanted.options]
             call += ["--require-hashes"] if hashed else []
             if self._index.certificates is not None:
                 call += ["--cert", CERTIFICATES]
-            steps.append([*call, "-r", "/tmp/wanted.txt"])  # noqa: S108 - inside the sandbox
+            steps.append([*call, "-r", _WANTED])
         return steps
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from voltagora.platform.runner.interface import Run, RunState
-from voltagora.platform.runner.keepers import Kept, last_standing
+from voltagora.platform.runner.keepers import Kept, last_standing, note_cleared
 from voltagora.platform.runner.orders import Command, Order, Standing
 
 Withdraw = Callable[[str], Awaitable[None]]
@@ -153,6 +153,7 @@ class Instances:
                 shutil.rmtree(folder / "root", ignore_errors=True)
                 if found.subject.principal:
                     await self._withdraw(found.subject.principal)
+                    note_cleared(folder, found)
         return alive, ended
 
     def forget(self, folder: str) -> None:
@@ -185,3 +186,4 @@ class Instances:
     async def _tidy(self, kept: Kept) -> None:
         await asyncio.to_thread(shutil.rmtree, kept.folder / "root", ignore_errors=True)
         await self._withdraw(kept.standing.subject.principal)
+        note_cleared(kept.folder, kept.standing)

@@ -122,7 +122,8 @@ class Keeper:
             await asyncio.wait((over, asked, ended), return_when=asyncio.FIRST_COMPLETED)
             if over.done() and not ended.done():
                 killed = over.result()
-            elif asked.done() and not ended.done():
+            elif opened.done() and not ended.done():
+                # Before the door was opened there is nobody in there who could be asked.
                 await self._ask_to_end(started, ended)
             await self._end(started, group)
             code = await ended

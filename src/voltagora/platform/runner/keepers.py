@@ -164,7 +164,13 @@ class Kept:
             await asyncio.wait_for(process.wait(), _OPEN_SECONDS)
         except (OSError, TimeoutError):
             said = b""
-        if not said or not await kept.listen():
+        if said and not await kept.listen():
+            # It was so quick that it has ended before we came.
+            last = last_standing(folder)
+            if last is not None and last.state is RunState.ENDED:
+                kept.standing = last
+                kept.over.set()
+        if not said or (kept._task is None and not kept.over.is_set()):
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
@@ -182,6 +188,14 @@ class Kept:
             return None
         kept = cls(folder, standing, changed)
         return kept if await kept.listen() else None
+
+
+def note_cleared(folder: Path, standing: Standing) -> None:
+    """Write down that what has ended is cleared away, so that nobody does it again."""
+    subject = msgspec.structs.replace(standing.subject, principal="")
+    cleared = msgspec.structs.replace(standing, subject=subject, state=RunState.ENDED)
+    with contextlib.suppress(OSError):
+        (folder / STANDING).write_bytes(msgspec.json.encode(cleared))
 
 
 def last_standing(folder: Path) -> Standing | None:

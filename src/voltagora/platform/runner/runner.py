@@ -215,6 +215,8 @@ class Runner:
             if there is not None and there.runs:
                 raise Refusal(400, "Service already running")
             self._must_have_box()
+            # What the run before has left is being cleared away.
+            await self._instances.settle()
             credential = await self._credentials.issue(service, instance)
             try:
                 folder = await asyncio.to_thread(self._places.fresh_run, service, instance)

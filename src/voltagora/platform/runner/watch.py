@@ -70,7 +70,11 @@ class Watch:
         there = [self._root, *processes.below(self._root)]
         if "pids" not in holds:
             self._crowded = self._crowded + 1 if processes.tasks(there) >= bounds.processes else 0
-        if "memory" not in holds and processes.resident_bytes(there) > bounds.memory_bytes:
+        if (
+            "memory" not in holds
+            and processes.resident_bytes(there) > bounds.memory_bytes
+            and processes.proportional_bytes(there) > bounds.memory_bytes
+        ):
             return "memory"
         return "processes" if self._crowded >= _CROWDED_LOOKS else None
 
