@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
+import contextlib
 import logging
 import sqlite3
-from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
-from voltagora.agents.exchange import Waited
 from voltagora.domain.errors import RunError
 from voltagora.domain.units import Time
 from voltagora.live.clock import Clock, ClockNews
+from voltagora.live.deadlines import Deadlines
 from voltagora.live.events import Advanced, Arrived, Event, Expired, Finished, Started
 from voltagora.live.journal import Journal
 from voltagora.live.node import OFFLINE, ONLINE, Node
+from voltagora.live.opening import opened
+from voltagora.live.outbox import Outbox
 from voltagora.live.outgoing import Outgoing
 from voltagora.live.recovery import recover
 from voltagora.live.timekeeping import Lead, Timekeeping, Word
-from voltagora.live.transport import Arrival, Publication, Transport
+from voltagora.live.transport import Arrival, Transport
 from voltagora.protocols.access import CLOCK, TIMER, access, presence_of, presence_topic
 from voltagora.protocols.codec import MAX_BYTES
 
 log = logging.getLogger("voltagora.live")
 
-MOST_UNDER_WAY: Final = 2_000
-"""How many publications the transport is given before it has got rid of some."""
 MOST_UNSENT: Final = 100_000
 """With so many waiting for the broker, the agents start nothing new."""
 MOST_EARLY: Final = 10_000
@@ -95,15 +93,12 @@ class Process:
         self._unsaved_words: list[Outgoing] = []
         self._facts: dict[str, object] = {}
         self._said: set[str] = set()
-        self._outbox: deque[tuple[int, Outgoing]] = deque()
-        self._own_words: deque[Publication] = deque()  # presence and time: said anew after a restart
+        self._outbox = Outbox(transport)
         self._number = 0
-        self._taken: set[int] = set()
-        self._taken_until = 0
-        self._deadlines: list[tuple[float, int, Waited, int]] = []
-        self._order = itertools.count()
+        self._deadlines = Deadlines(self.clock.monotonic)
         self._timer: asyncio.TimerHandle | None = None
         self._ended = asyncio.Event()
+        self._left = asyncio.Event()
 
     # From outside.
 
@@ -115,7 +110,8 @@ class Process:
         """
         self._recover()
         self.transport.subscribe(self._filters())
-        await self.transport.open(self)
+        if not await opened(self.transport, self, self._left):
+            return
         try:
             if self.plan.start_now:
                 self._publish_word(TIMER, Word.START.encode())
@@ -144,6 +140,7 @@ class Process:
 
     def leave(self) -> None:
         """Go, without ending the market."""
+        self._left.set()
         self._ended.set()
 
     def finish(self) -> None:
@@ -171,13 +168,13 @@ class Process:
         for agent in self.node.agents:
             self._publish_word(presence_topic(agent.id), ONLINE, retain=True)
         self.time.tell()
-        self._pump()
+        self._outbox.pump()
 
     def disconnected(self, why: str) -> None:
         """Wait; nothing is asked again meanwhile."""
         self.is_connected = False
         self.connection_changed_at = self.clock.wall()
-        self._own_words.clear()
+        self._outbox.drop_words()
         log.warning("no connection to the broker: %s", why)
 
     def arrived(self, arrivals: Sequence[Arrival]) -> None:
@@ -211,12 +208,7 @@ class Process:
 
     def taken(self, number: int) -> None:
         """Note what the broker has."""
-        if number > 0:
-            self._taken.add(number)
-            while self._taken_until + 1 in self._taken:
-                self._taken_until += 1
-                self._taken.discard(self._taken_until)
-        self._pump()
+        self._outbox.taken(number)
 
     def refused(self, number: int, why: str) -> None:
         """Note what the broker will never take."""
@@ -261,8 +253,8 @@ class Process:
             return
         first = self._number + 1
         if self._journal is not None:
-            if self._taken_until:
-                self._facts["taken"] = self._taken_until
+            if self._outbox.taken_until:
+                self._facts["taken"] = self._outbox.taken_until
             try:
                 first = self._journal.commit(events, words, self._facts)
             except sqlite3.Error as error:
@@ -270,21 +262,11 @@ class Process:
                     f"{self._journal.path}: {error}; nothing more is taken until it is saved"
                 ) from None
         self._number = first + len(words) - 1
-        self._outbox.extend(enumerate(words, first))
+        self._outbox.add(first, words)
         self.publications += len(words)
         self._unsaved, self._unsaved_words, self._facts = [], [], {}
-        now = self.clock.monotonic()
-        for seconds, waited, sends in self.node.take_deadlines():
-            heapq.heappush(self._deadlines, (now + seconds, next(self._order), waited, sends))
-        self._pump()
-
-    def _pump(self) -> None:
-        outbox, own_words, transport = self._outbox, self._own_words, self.transport
-        while own_words and transport.waiting < MOST_UNDER_WAY:
-            transport.publish(own_words.popleft())
-        while outbox and transport.waiting < MOST_UNDER_WAY:
-            number, words = outbox.popleft()
-            transport.publish(words.numbered(number))
+        self._deadlines.add(self.node.take_deadlines())
+        self._outbox.pump()
 
     # Time.
 
@@ -306,15 +288,15 @@ class Process:
                 until = None if instant is None else self.clock.seconds_until(instant)
                 if until is not None:
                     delay = min(delay, until or IDLE_SECONDS)
-        if self._deadlines:
-            delay = min(delay, self._deadlines[0][0] - self.clock.monotonic())
+        to_next = self._deadlines.seconds_to_next
+        delay = delay if to_next is None else min(delay, to_next)
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(max(delay, SHORTEST_WAIT_SECONDS), self._tick)
 
     def _tick(self) -> None:
         try:
-            self._save()  # Nothing new is begun before what is older is safe.
             self.time.tick()
+            self._save()  # Nothing new is begun before what is older is safe.
             self._handle(self._expired())
             if self._is_at_end:
                 self.finish()
@@ -334,16 +316,13 @@ class Process:
 
     def _expired(self) -> list[Event]:
         """List the requests whose replies took too long; without a connection nothing takes too long."""
+        may_ask = self.is_connected and len(self._outbox) < MOST_UNSENT
         events: list[Event] = []
-        now = self.clock.monotonic()
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, order, waited, sends = heapq.heappop(self._deadlines)
-            if not self.node.exchange.is_awaited(waited):
-                continue
-            if not self.is_connected or len(self._outbox) >= MOST_UNSENT:
-                heapq.heappush(self._deadlines, (now + RETRY_SECONDS, order, waited, sends))
-            else:
+        for waited, sends in list(self._deadlines.take_due()):
+            if may_ask and self.node.exchange.is_awaited(waited):
                 events.append(Expired(self._now(), *waited, sends))
+            elif self.node.exchange.is_awaited(waited):
+                self._deadlines.add([(RETRY_SECONDS, waited, sends)])
         return events
 
     def _say_time(self, news: ClockNews) -> None:
@@ -354,8 +333,7 @@ class Process:
     def _publish_word(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish what is not an agent's, and would be out of date if it had to wait for a connection."""
         if self.is_connected:
-            self._own_words.append(Publication(number=0, topic=topic, payload=payload, retain=retain))
-            self._pump()
+            self._outbox.say(topic, payload, retain=retain)
 
     # The beginning and the end.
 
@@ -378,13 +356,9 @@ class Process:
             log.warning("the market of %s is over; another data folder begins a new one", journal.path)
             self.has_finished = True
             self._ended.set()
-        self._outbox.extend(journal.not_taken())
         taken = journal.fact("taken")
-        self._taken_until = taken if isinstance(taken, int) else 0
-        self._number = self._outbox[-1][0] if self._outbox else self._taken_until
-        now = self.clock.monotonic()
-        for seconds, waited, sends in self.node.take_deadlines():
-            heapq.heappush(self._deadlines, (now + seconds, next(self._order), waited, sends))
+        self._number = self._outbox.resume(journal.not_taken(), taken if isinstance(taken, int) else 0)
+        self._deadlines.add(self.node.take_deadlines())
         self.clock.floor(self.node.exchange.now)
         said = journal.fact("clock")
         self.time.resume(ClockNews.read(said) if isinstance(said, bytes) else None)
@@ -401,15 +375,13 @@ class Process:
         if self.is_connected:
             try:
                 async with asyncio.timeout(GOODBYE_SECONDS):
-                    while self._own_words or self._outbox:
-                        await self.transport.drain(MOST_UNDER_WAY // 2)
-                        self._pump()
-                    await self.transport.drain(0)
+                    await self._outbox.drain()
             except TimeoutError:
                 log.warning("%d publications are left; they are sent at the next start", self.unsent)
         await self.transport.close()
-        if self._journal is not None and self._taken_until:
-            self._journal.taken_until(self._taken_until)
+        if self._journal is not None and self._outbox.taken_until:
+            with contextlib.suppress(sqlite3.Error):  # Unknown, it is only sent once more.
+                self._journal.taken_until(self._outbox.taken_until)
 
 
 def _event(now: int, arrival: Arrival) -> Arrived:

@@ -182,4 +182,6 @@ class Timekeeping:
     @property
     def seconds_to_tick(self) -> float:
         """How long until `tick` has something to do."""
+        if self.lead is None or not self.has_started:
+            return TICK_SECONDS
         return max(0.05, min(TICK_SECONDS, self._next_tick - self.clock.monotonic()))
