@@ -5,36 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from voltagora.cli.live_play import BrokerChoice, played
-from voltagora.domain.errors import NOTHING, InputError, one_of
+from voltagora.domain.errors import NOTHING, InputError, VoltAgoraError, one_of
 
 if TYPE_CHECKING:
+    from voltagora.cli.agent_settings import AgentSettings
     from voltagora.live.service_environment import ServiceEnvironment
     from voltagora.scenario.live import LiveRun, Stage
 
-KEYS: Final = (
-    "scenario",
-    "id",
-    "set",
-    "seed",
-    "broker",
-    "data",
-    "full_sync",
-    "start",
-    "speed",
-    "http",
-    "ca",
-    "cert",
-    "key",
-)
-"""What a configuration file and `run_params` may say: the options below."""
+LOG_FOLDER: Final = Path("log")
+LONGEST_LOG_BYTES: Final = 5_000_000
+OLD_LOGS: Final = 2
+
+log = logging.getLogger("voltagora.live")
 
 
 def agent_command(
@@ -67,113 +58,113 @@ def agent_command(
     key: Annotated[Path | None, typer.Option(help="Key of that certificate (PEM).")] = None,
 ) -> None:
     """Run one agent as a service. Options win over `run_params`, those over the configuration file."""
+    from voltagora.cli.agent_settings import agent_settings
+    from voltagora.domain.units import is_id
     from voltagora.live.service_environment import ServiceEnvironment
 
-    environment = ServiceEnvironment.read(os.environ)
     options = {
         "scenario": scenario,
-        "id": id_,
-        "set": set_,
+        "id": id_ or None,
+        "set": set_ or None,
         "seed": seed,
         "broker": broker,
-        "data": data,
+        "data": None if data is None else str(data),
         "full_sync": full_sync,
         "start": start,
         "speed": speed,
         "http": http,
-        "ca": ca,
-        "cert": cert,
-        "key": key,
+        "ca": None if ca is None else str(ca),
+        "cert": None if cert is None else str(cert),
+        "key": None if key is None else str(key),
     }
-    given = {name: value for name, value in options.items() if value not in (None, [])}
-    settings = _file(config) | _known("run_params", environment.parameters) | given
-    _run(kind, settings, environment)
+    with _errors_in_the_log():
+        environment = ServiceEnvironment.read(os.environ)
+        settings = agent_settings(options, environment.parameters, config)
+        _log_beside_the_code(settings.ids[0] if is_id(settings.ids[0]) else "agent")
+        _run(kind, settings, environment)
 
 
-def _file(config: Path | None) -> dict[str, Any]:
-    if config is None:
-        return {}
-    try:
-        found = tomllib.loads(config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError("--config", str(config), f"a TOML file ({error})") from None
-    return _known(str(config), found)
-
-
-def _known(where: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    for name in found:
-        if name not in KEYS:
-            raise InputError(f"{where}: {name}", name, one_of(name, KEYS))
-    return dict(found)
-
-
-def _run(kind: str, settings: dict[str, Any], environment: ServiceEnvironment) -> None:
+def _run(kind: str, settings: AgentSettings, environment: ServiceEnvironment) -> None:
     from voltagora.cli.live_view import View
     from voltagora.scenario.live import LiveRun
     from voltagora.scenario.read import read_scenario
 
     stage = _stage(kind, settings)
-    overrides = settings.get("set", ())
-    scenario = read_scenario(str(settings["scenario"]), overrides, settings.get("seed"))
-    _log_beside_the_code()
-    run = LiveRun(scenario, stage)
+    broker = _broker(settings, environment)
+    scenario = read_scenario(str(settings.scenario), settings.set or {}, settings.seed)
+    view = View(quiet=True)
+    run = LiveRun(scenario, stage, None, view.record)
     try:
         _check_topics(run, environment)
-        view = View(quiet=True)
-        asyncio.run(played(run, _broker(settings, environment), view, settings.get("http")))
+        log.info("%s %s of %s", kind, ", ".join(settings.ids), scenario.title)
+        asyncio.run(played(run, broker, view, settings.http))
+        log.info("the market is over" if run.is_over else "left before the market closed")
     finally:
         run.close()
 
 
-def _stage(kind: str, settings: dict[str, Any]) -> Stage:
+def _stage(kind: str, settings: AgentSettings) -> Stage:
     from voltagora.live.owners import KIND_WORDS
     from voltagora.scenario.cast import Part
     from voltagora.scenario.live import Pace, Stage
 
     if kind not in KIND_WORDS:
         raise InputError("KIND", kind, one_of(kind, KIND_WORDS))
-    for name in ("scenario", "id"):
-        if name not in settings:
-            raise InputError(f"--{name}", NOTHING, "given, here, in run_params or in the configuration file")
-    ids = settings["id"]
-    speed = settings.get("speed")
+    speed = settings.speed
     if speed is not None and kind != "imbalance":
         raise InputError("--speed", speed, "left out: time is led where the imbalance agent is")
-    data = settings.get("data")
     return Stage(
-        part=Part(kinds=(KIND_WORDS[kind],), ids=(ids,) if isinstance(ids, str) else tuple(ids)),
+        part=Part(kinds=(KIND_WORDS[kind],), ids=settings.ids),
         pace=Pace(1.0) if speed is None else Pace.read(str(speed)),
         follows=speed is None,
-        start_now=bool(settings.get("start", False)),
-        data=None if data is None else Path(data),
-        full_sync=bool(settings.get("full_sync", False)),
+        start_now=bool(settings.start),
+        data=settings.path("data"),
+        full_sync=bool(settings.full_sync),
     )
 
 
-def _broker(settings: dict[str, Any], environment: ServiceEnvironment) -> BrokerChoice:
-    url = settings.get("broker") or environment.broker
+def _broker(settings: AgentSettings, environment: ServiceEnvironment) -> BrokerChoice:
+    url = settings.broker or environment.broker
     if url is None:
         raise InputError("--broker", NOTHING, "given, or BROKER in the environment")
-    files = (settings.get(name) for name in ("ca", "cert", "key"))
-    ca, cert, key = (None if each is None else Path(each) for each in files)
-    return BrokerChoice(str(url), tls=(ca, cert, key), client_id=environment.client_name)
+    tls = (settings.path("ca"), settings.path("cert"), settings.path("key"))
+    return BrokerChoice(url, tls=tls, client_id=environment.client_name)
 
 
 def _check_topics(run: LiveRun, environment: ServiceEnvironment) -> None:
-    from voltagora.protocols.access import CLOCK, TIMER, access, presence_topic
+    from voltagora.live.topics_of import topics_of
 
     for agent in run.cast.agents:
-        may = access(agent.kind, agent.id)
-        heard = (presence_topic(id) for id in agent.relies_on)
-        environment.check((*may.read, TIMER, CLOCK, *heard), (*may.publish, presence_topic(agent.id)))
+        reads, publishes = topics_of(agent)
+        environment.check(reads, publishes)
 
 
-def _log_beside_the_code() -> None:
-    """Log into `log/` where the platform looks for it, else to standard error."""
-    folder = Path("log")
-    to_file = folder.is_dir() and os.access(folder, os.W_OK)
-    logging.basicConfig(
-        format="%(asctime)s %(levelname)s %(message)s",
-        level=logging.INFO,
-        filename=str(folder / "agent.log") if to_file else None,
-    )
+@contextmanager
+def _errors_in_the_log() -> Iterator[None]:
+    """Say in the log, too, why it ended: who runs services often sees nothing but that file."""
+    try:
+        yield
+    except VoltAgoraError as error:
+        if _log_beside_the_code("agent"):
+            log.error("%s", error)
+        raise
+
+
+def _log_beside_the_code(name: str) -> bool:
+    """Log into `log/` where the platform looks for it, else to standard error; tell whether it is a file."""
+    root = logging.getLogger()
+    if not root.handlers:
+        is_there = LOG_FOLDER.is_dir() and os.access(LOG_FOLDER, os.W_OK)
+        handler: logging.Handler = (
+            RotatingFileHandler(
+                LOG_FOLDER / f"{name}.log",
+                maxBytes=LONGEST_LOG_BYTES,
+                backupCount=OLD_LOGS,
+                encoding="utf-8",
+            )
+            if is_there
+            else logging.StreamHandler()
+        )
+        form = "%(asctime)s %(levelname)s %(message)s"
+        logging.basicConfig(format=form, level=logging.INFO, handlers=[handler])
+    return isinstance(root.handlers[0], RotatingFileHandler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from voltagora.live.broker_url import BrokerUrl
     from voltagora.live.transport import Transport
     from voltagora.scenario.live import LiveRun
+
+log = logging.getLogger("voltagora.live")
 
 HUB_ADDRESS: Final = "127.0.0.1:1883"
 MOST_FILTERS: Final = 2_000_000
@@ -55,12 +58,12 @@ async def played(run: LiveRun, broker: BrokerChoice, view: Any, http: str | None
             break
     async with _broker(run, broker) as (url, transport):
         run.prepare(transport)
-        with _health(run, http), view.showing(run, url):
+        with _health(run, http, view), view.showing(run, url):
             await run.play()
 
 
 @contextmanager
-def _health(run: LiveRun, http: str | None) -> Iterator[None]:
+def _health(run: LiveRun, http: str | None, view: Any) -> Iterator[None]:
     if http is None:
         yield
         return
@@ -68,7 +71,9 @@ def _health(run: LiveRun, http: str | None) -> Iterator[None]:
 
     if run.process is None:
         raise InputError("--http", http, "left out with --speed max, which is over soon")
-    with Health(run.process, http):
+    counts = {"needs": view.needs, "refusals": view.refusals, "sessions": view.sessions}
+    with Health(run.process, http, counts) as health:
+        log.info("port %d answers /healthz and /metrics", health.port)
         yield
 
 

@@ -16,6 +16,7 @@ from voltagora.domain.errors import InputError
 PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 _PLAIN: Final = re.compile(r"[^:/@]*:\d{1,5}/?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?/?")
 """A host and a port, in which no secret can stand."""
+_BLANK: Final = re.compile(r"[\s\x00-\x1f\x7f]")
 _FORM: Final = "mqtt://user:password@host:port, or mqtts:// for TLS"
 
 
@@ -123,7 +124,7 @@ def _credentials(found: SplitResult, environment: Mapping[str, str]) -> tuple[st
 def _is_host(host: str | None) -> bool:
     """Whether a name can be looked up at all."""
     try:
-        return bool(host) and bool(str(host).encode("idna"))
+        return bool(host) and not _BLANK.search(str(host)) and bool(str(host).encode("idna"))
     except UnicodeError:
         return False
 

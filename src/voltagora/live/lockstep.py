@@ -18,6 +18,7 @@ from voltagora.domain.units import Time
 from voltagora.live.clock import ClockNews
 from voltagora.live.events import Arrived, Finished, Started
 from voltagora.live.node import Node
+from voltagora.live.opening import opened
 from voltagora.live.outgoing import Outgoing
 from voltagora.live.timekeeping import Word
 from voltagora.live.transport import Arrival, Publication, Transport
@@ -48,6 +49,7 @@ class Lockstep:
         if start_now:
             self._may_go.set()
         self._is_stopped = False
+        self._left = asyncio.Event()
         self._out: dict[tuple[str, bytes], deque[int]] = {}  # where in the wave each one under way stands
         self._back: list[Arrival | None] = []
         self._missing = 0
@@ -66,7 +68,8 @@ class Lockstep:
         for agent in node.agents:
             filters.update(dict.fromkeys(access(agent.kind, agent.id).read))
         self.transport.subscribe(filters)
-        await self.transport.open(self)
+        if not await opened(self.transport, self, self._left):
+            return
         try:
             await self._may_go.wait()
             node.timetable.call_at(start, self._start, Started(start))
@@ -132,6 +135,7 @@ class Lockstep:
 
     def leave(self) -> None:
         """Stop at the end of this instant."""
+        self._left.set()
         self._is_stopped = True
         self._may_go.set()
 

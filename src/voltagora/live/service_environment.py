@@ -6,20 +6,28 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from voltagora.domain.errors import InputError, Verbatim
-from voltagora.hub.errors import PacketError
+from voltagora.hub.errors import PacketError, SetupError
 from voltagora.hub.granted import GrantedFilters
+from voltagora.hub.options import host_and_port
 from voltagora.hub.topics import parse_filter
+
+BROKER_PORT: Final = 1883
+_OBJECT: Final = 'a JSON object like {"id": "cs-00"}'
+_SECRET: Final = re.compile(r"://[^\s\"]*@")
+"""Where somebody may have written a password."""
+MOST_NAMED: Final = 5
+"""So many missing topics are named; who forgot more forgot most."""
 
 
 class ServiceEnvironment(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found; None or empty where there was nothing."""
+    """What was found; None or empty where there was nothing. User and password are not kept here."""
 
     broker: str | None
     client_name: str | None
@@ -34,9 +42,9 @@ class ServiceEnvironment(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InputError: `run_params` is no JSON object.
         """
-        host = environment.get("BROKER") or None
+        host = environment.get("BROKER", "").strip()
         return cls(
-            broker=None if host is None else f"mqtt://{host}:1883",
+            broker=_url(host) if host else None,
             client_name=environment.get("CLIENT_NAME") or None,
             parameters=_parameters(environment.get("run_params", "")),
             in_topics=_numbered(environment, "in_topic_"),
@@ -55,33 +63,44 @@ class ServiceEnvironment(msgspec.Struct, frozen=True, kw_only=True):
         _check("out_topic", self.out_topics, publishes)
 
 
+def _url(host: str) -> str:
+    """Make an address of a host; a port that stands behind it counts, though the contract knows none."""
+    try:
+        _, port = host_and_port("BROKER", host)
+    except SetupError:
+        shown = f"[{host}]" if ":" in host and not host.startswith("[") else host
+        return f"mqtt://{shown}:{BROKER_PORT}"
+    return f"mqtt://{host.rpartition(':')[0]}:{port}"
+
+
 def _parameters(text: str) -> dict[str, Any]:
     if not text.strip():
         return {}
+    shown = _SECRET.sub("://...@", text)
     try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise InputError("run_params", text, f'a JSON object like {{"id": "cs-00"}} ({error})') from None
+        found = msgspec.json.decode(text.encode())
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise InputError("run_params", shown, f"{_OBJECT} ({error})") from None
     if not isinstance(found, dict):
-        raise InputError("run_params", text, 'a JSON object like {"id": "cs-00"}')
+        raise InputError("run_params", shown, _OBJECT)
     return found
 
 
 def _numbered(environment: Mapping[str, str], prefix: str) -> tuple[str, ...]:
-    numbers = sorted(int(name[len(prefix) :]) for name in environment if _is_numbered(name, prefix))
+    form = re.compile(re.escape(prefix) + r"([1-9][0-9]*)")
+    numbers = sorted(int(found[1]) for found in map(form.fullmatch, environment) if found)
     return tuple(environment[f"{prefix}{number}"] for number in numbers)
 
 
-def _is_numbered(name: str, prefix: str) -> bool:
-    return name.startswith(prefix) and name[len(prefix) :].isdecimal()
-
-
 def _check(name: str, registered: tuple[str, ...], needed: Iterable[str]) -> None:
+    field = f"{name}_1..{len(registered)}" if registered else f"{name}_1"
     try:
         covered = GrantedFilters(registered)
     except PacketError as error:
-        raise InputError(f"{name}_1..{len(registered)}", ", ".join(registered), f"topics ({error})") from None
+        raise InputError(field, ", ".join(registered), f"topics ({error})") from None
     missing = [text for text in needed if not covered.cover(parse_filter(text).levels)]
     if missing:
-        found = Verbatim(f"{len(registered)} topics without {', '.join(missing[:5])}")
-        raise InputError(f"{name}_1..{len(registered)}", found, "all that this agent needs")
+        more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+        # Not in what was found, which is cut: half a topic's name helps nobody.
+        expected = f"topics that also cover {', '.join(missing[:MOST_NAMED])}{more}"
+        raise InputError(field, Verbatim(f"{len(registered)} topics"), expected)
