@@ -68,7 +68,10 @@ def test_row_32_a_service_that_takes_too_much_is_ended_and_says_why(data: Path, 
                 assert str(error) == "Could not run service, please check logfiles"  # noqa: PT017
             ended = await stage.until_ended(service)
             slowest.cancel()
-            assert ended.reason in reasons.split("|")
+            allowed = set(reasons.split("|"))
+            if ended.limits["memory"] != "cgroup":
+                allowed.add("exited: 1")  # the limit of one process is a MemoryError
+            assert ended.reason in allowed
             assert _size(data / "services" / service.folder / "log") < 64 * MIB
             await stage.runner.remove(service)
 

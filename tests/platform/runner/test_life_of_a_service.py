@@ -270,7 +270,7 @@ def test_without_cgroups_limits_hold_by_rlimit_and_by_being_watched(
     data: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bounds = Bounds(memory_bytes=64 * MIB, processes=20)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", ""))))
     (tmp_path / "sitecustomize.py").write_text(
         "from pathlib import Path\nimport voltagora.platform.runner.cgroups as c\nc._bases = lambda *_: []\n"
     )

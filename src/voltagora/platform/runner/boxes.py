@@ -130,7 +130,12 @@ class Bubblewrap:
     async def start(self, group: Group) -> Started:
         """Start it."""
         ours, theirs = socket.socketpair()
-        call = sandbox.bubblewrap(self._order, self._mounts, theirs.fileno())
+        # Whoever is inside can read the arguments of its first process, and learn where we keep things.
+        options = os.memfd_create("options")
+        os.write(options, b"\0".join(map(os.fsencode, sandbox.bubblewrap(self._mounts))) + b"\0")
+        os.lseek(options, 0, os.SEEK_SET)
+        inside = sandbox.launching(self._order, f"fd:{theirs.fileno()}", f"{sandbox.INSIDE}/launch.py")
+        call = [sandbox.executable() or "bwrap", "--args", str(options), "--", *inside]
         try:
             process = await asyncio.create_subprocess_exec(
                 *call,
@@ -139,7 +144,7 @@ class Bubblewrap:
                 stderr=subprocess.STDOUT,
                 env=self._order.environment,
                 cwd="/",
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), options],
                 preexec_fn=_before(self._order, group, self._uid),
             )
         except BaseException:
@@ -147,6 +152,7 @@ class Bubblewrap:
             raise
         finally:
             theirs.close()
+            os.close(options)
         return Started(process, ours, listening=False)
 
     async def ask_to_end(self, started: Started) -> None:

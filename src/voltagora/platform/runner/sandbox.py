@@ -51,15 +51,13 @@ def prepare_root(root: Path) -> None:
     (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n")
 
 
-def bubblewrap(order: Order, mounts: list[Mount], hand_over: int) -> list[str]:
-    """Give the call of bubblewrap.
+def bubblewrap(mounts: list[Mount]) -> list[str]:
+    """Give the options of bubblewrap.
 
     Args:
-        order: what runs.
         mounts: the root first; sources as this process sees them.
-        hand_over: open file descriptor of the socket that the door is handed out through.
     """
-    call = [executable() or "bwrap", "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
+    call = ["--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
     call += ["--uid", str(_USER), "--gid", str(_USER), "--hostname", "service"]
     if "--disable-userns" in _abilities():
         call += ["--disable-userns"]
@@ -75,7 +73,7 @@ def bubblewrap(order: Order, mounts: list[Mount], hand_over: int) -> list[str]:
     call += ["--size", str(_SHARED_MEMORY_BYTES), "--tmpfs", "/dev/shm"]  # noqa: S108
     for mount in mounts[1:]:
         call += ["--bind" if mount.writable else "--ro-bind", mount.source, mount.target]
-    return [*call, "--chdir", "/", "--", *launching(order, f"fd:{hand_over}", f"{INSIDE}/launch.py")]
+    return [*call, "--chdir", "/"]
 
 
 def launching(order: Order, way: str, launcher: str) -> list[str]:
