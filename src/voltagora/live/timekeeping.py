@@ -103,7 +103,7 @@ class Timekeeping:
             first, last = (Time(each) for each in self._span)
             log.error(
                 "not started: nobody leads time, so it is the real one, and the market is from %s to %s; "
-                "lead it (`voltagora agent imbalance --speed`), or let the scenario be about today (--set start=)",
+                "lead it (`voltagora agent imbalance --speed`), or move the market (--set start=)",
                 first,
                 last,
             )
