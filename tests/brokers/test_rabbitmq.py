@@ -18,10 +18,15 @@ RIGHTS = KnownUsers(
 )
 
 TOPIC = {"username": "ev", "vhost": "/", "resource": "topic", "name": "amq.topic"}
+QUEUE = {"username": "ev", "vhost": "/", "resource": "queue", "permission": "read"}
 QUESTIONS = [
     ("/auth/user", {"username": "ev", "password": "right"}, True),
     ("/auth/user", {"username": "ev", "password": "wrong"}, False),
     ("/auth/user", {"username": "", "password": ""}, False),
+    ("/auth/user", {"username": "ev", "password": "right", "client_id": "ev"}, True),
+    ("/auth/user", {"username": "ev", "password": "right", "client_id": "ev+car"}, True),
+    ("/auth/user", {"username": "ev", "password": "right", "client_id": "ev2+car"}, False),
+    ("/auth/user", {"username": "ev", "password": "right", "client_id": "evil"}, False),
     ("/auth/vhost", {"username": "ev", "vhost": "/"}, True),
     ("/auth/vhost", {"username": "ev", "vhost": "other"}, False),
     (
@@ -39,12 +44,11 @@ QUESTIONS = [
         {"vhost": "/", "resource": "exchange", "name": "amq.direct", "permission": "write"},
         False,
     ),
-    (
-        "/auth/resource",
-        {"vhost": "/", "resource": "queue", "name": "mqtt-subscription-xqos1", "permission": "read"},
-        True,
-    ),
-    ("/auth/resource", {"vhost": "/", "resource": "queue", "name": "other", "permission": "read"}, False),
+    ("/auth/resource", QUEUE | {"name": "mqtt-subscription-ev+carqos1"}, True),
+    ("/auth/resource", QUEUE | {"name": "mqtt-subscription-evqos0"}, True),
+    ("/auth/resource", QUEUE | {"name": "mqtt-subscription-ev2+carqos1"}, False),
+    ("/auth/resource", QUEUE | {"name": "mqtt-subscription-ev"}, False),
+    ("/auth/resource", QUEUE | {"name": "other"}, False),
     ("/auth/topic", TOPIC | {"permission": "write", "routing_key": "CS.s1.ReserveChargingSlot"}, True),
     ("/auth/topic", TOPIC | {"permission": "write", "routing_key": "CS.*.ReserveChargingSlot"}, False),
     ("/auth/topic", TOPIC | {"permission": "write", "routing_key": "EV.v2.Ask"}, False),

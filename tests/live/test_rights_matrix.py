@@ -7,28 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as paho
 import pytest
-from hub_thread import running_hub
-from market_rights import HEARS_ALL, OWNED, TABLE, owners
-from paho.mqtt.enums import CallbackAPIVersion
-from paho.mqtt.reasoncodes import ReasonCode
+from market_brokers import BROKERS, ROOT, join, until
+from market_rights import HEARS_ALL, OWNED, TABLE
 
-from brokers import Mosquitto
-from voltagora.brokers import mosquitto as files
-from voltagora.brokers.account import Account
-from voltagora.hub import passwords
-from voltagora.hub.rights import Grant
-from voltagora.hub.users import KnownUsers
 from voltagora.live import mqtt_packets as packets
-from voltagora.live.rights import grants
 from voltagora.live.transport import Publication
+from voltagora.protocols.catalogue import MESSAGES
+from voltagora.protocols.topic import topic_address
 
 GREEDY = (
     "#",
@@ -45,66 +34,6 @@ GREEDY = (
     "presence/+",
 )
 NOT_AUTHORIZED = 0x87
-ROOT = "root"
-"""Of the test alone: it may do everything, so that there is always one who hears and one who speaks."""
-
-
-class Client:
-    """One user's connection and what it has been handed."""
-
-    def __init__(self, port: int, user: str) -> None:
-        self.user = user
-        self.heard: set[tuple[str, bytes]] = set()
-        self._answers = threading.Semaphore(0)
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"of-{user}", protocol=paho.MQTTv5)
-        self._client.username_pw_set(user, user)
-        self._client.on_connect = lambda *_: self._answers.release()
-        self._client.on_subscribe = lambda *_: self._answers.release()
-        self._client.on_message = lambda _c, _u, message: self.heard.add((message.topic, message.payload))
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-        self.wait()
-
-    def wait(self) -> None:
-        assert self._answers.acquire(timeout=10)
-
-    def subscribe(self, text: str) -> None:
-        self._client.subscribe(text, qos=1)
-        self.wait()
-
-    def publish(self, topic: str, payload: bytes) -> None:
-        """Publish with QoS 0: mosquitto throws out who publishes with QoS 1 where it must not."""
-        self._client.publish(topic, payload, qos=0)
-
-    def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
-@contextlib.contextmanager
-def hub(_: Path) -> Iterator[int]:
-    known = {**grants(owners()), ROOT: Grant(("#",), ("#",))}
-    hashes = {user: passwords.hash_password(user, salt=bytes(16)) for user in known}
-    with running_hub(rights=KnownUsers(known, hashes)) as running:
-        yield running.mqtt_port
-
-
-@contextlib.contextmanager
-def mosquitto(folder: Path) -> Iterator[int]:
-    known = {**grants(owners()), ROOT: Grant(("#",), ("#",))}
-    accounts = {user: Account(grant, files.mosquitto_hash(user)) for user, grant in known.items()}
-    files.write(folder, accounts)
-    broker = Mosquitto(folder, more=f"include_dir {folder}/included")
-    (folder / "included").mkdir()
-    (folder / "included" / "voltagora.conf").write_text((folder / "voltagora.conf").read_text())
-    broker.open()
-    try:
-        yield broker.port
-    finally:
-        broker.close()
-
-
-BROKERS = [hub, mosquitto]
 
 
 @pytest.mark.parametrize("broker", BROKERS)
@@ -137,14 +66,14 @@ def _reason(port: int, user: str, topic: str) -> int:
 @pytest.mark.parametrize("broker", BROKERS)
 def test_who_may_read_what_with_filters_as_greedy_as_can_be(broker: Any, tmp_path: Path) -> None:
     with broker(tmp_path) as port, contextlib.ExitStack() as stack:
-        root = _join(stack, port, ROOT)
-        clients = {user: _join(stack, port, user) for user in OWNED}
+        root = join(stack, port, ROOT)
+        clients = {user: join(stack, port, user) for user in OWNED}
         for client in clients.values():
             for text in (*TABLE, *GREEDY):
                 client.subscribe(text)
         for topic in TABLE:
             root.publish(topic, b"secret")
-        _wait(lambda: all(len(clients[user].heard) >= len(TABLE) for user in HEARS_ALL))
+        until(lambda: all(len(clients[user].heard) >= len(TABLE) for user in HEARS_ALL))
 
         for user, client in clients.items():
             heard = {topic for topic, payload in client.heard if payload == b"secret"}
@@ -152,33 +81,46 @@ def test_who_may_read_what_with_filters_as_greedy_as_can_be(broker: Any, tmp_pat
             assert heard == readable, user
 
 
-def _join(stack: contextlib.ExitStack, port: int, user: str) -> Client:
-    client = Client(port, user)
-    stack.callback(client.close)
-    return client
+@pytest.mark.parametrize("broker", BROKERS)
+def test_a_last_will_speaks_for_nobody_else(broker: Any, tmp_path: Path) -> None:
+    with broker(tmp_path) as port, contextlib.ExitStack() as stack:
+        root = join(stack, port, ROOT)
+        root.subscribe("#")
+        for topic in ("presence/s1", "EI/ElectricityImbalance", "presence/v1"):
+            liar = join(stack, port, "ev", will=topic)
+            if liar.refusal is None:
+                liar.vanish()
+
+        until(lambda: ("presence/v1", b"secret") in root.heard)
+        assert root.heard == {("presence/v1", b"secret")}
 
 
-def _wait(what: Callable[[], bool]) -> None:
-    """Wait for what must come, and then a little for what must not: for that there is nothing to wait for."""
-    until = time.monotonic() + 10
-    while not what():
-        assert time.monotonic() < until
-        time.sleep(0.005)
-    time.sleep(0.2)
+@pytest.mark.parametrize("broker", BROKERS)
+def test_who_takes_another_s_client_id_hears_nothing_of_its_session(broker: Any, tmp_path: Path) -> None:
+    with broker(tmp_path) as port, contextlib.ExitStack() as stack:
+        owner = join(stack, port, "ev", client="car", clean=False)
+        owner.subscribe("EV/v1/ReservationOutcome")
+        owner.close()
+        root = join(stack, port, ROOT)
+        root.publish_and_wait("EV/v1/ReservationOutcome")
+        thief = join(stack, port, "ev2", client="car", clean=False)
+        thief.subscribe("timer")
+        root.publish_and_wait("EV/v1/ReservationOutcome")
+        root.publish_and_wait("timer", b"start")
+
+        until(lambda: ("timer", b"start") in thief.heard)
+        assert thief.heard == {("timer", b"start")}
 
 
-def test_a_wrong_password_opens_neither(tmp_path: Path) -> None:
-    for broker in BROKERS:
-        (tmp_path / broker.__name__).mkdir()
-        with broker(tmp_path / broker.__name__) as port:
-            codes: list[ReasonCode] = []
-            client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
-            client.username_pw_set("ev", "not it")
-            client.on_connect = lambda _c, _u, _f, code, _p, codes=codes: codes.append(code)
-            client.connect("127.0.0.1", port)
-            until = time.monotonic() + 10
-            while not codes:
-                client.loop(0.1)
-                assert time.monotonic() < until
-            client.disconnect()
-            assert codes[0].is_failure
+@pytest.mark.parametrize("broker", BROKERS)
+def test_a_wrong_password_opens_nothing(broker: Any, tmp_path: Path) -> None:
+    with broker(tmp_path) as port, contextlib.ExitStack() as stack:
+        assert join(stack, port, "ev", password="ev").refusal is None
+        assert join(stack, port, "ev", password="not it").refusal is not None
+        assert join(stack, port, "nobody", password="").refusal is not None
+
+
+def test_the_table_made_by_hand_has_every_topic_of_the_contract() -> None:
+    for message in MESSAGES:
+        for template in message.topics:
+            assert any(topic_address(template, topic) is not None for topic in TABLE), template

@@ -19,12 +19,13 @@ from typing import Final
 
 from voltagora.brokers.account import Account
 from voltagora.brokers.errors import BrokerError
+from voltagora.brokers.files import replace
 
 ITERATIONS: Final = 101
 """What mosquitto_passwd uses, and what mosquitto can afford at each CONNECT."""
 _SALT_BYTES: Final = 12
 _HASH: Final = re.compile(r"\$7\$[0-9]+\$[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+")
-_NAME: Final = re.compile(r"[^\s:#+/\x00-\x1f][^:\x00-\x1f]{0,200}")
+_NAME: Final = re.compile(r"(?! )[^\x00-\x1f\x7f:+#/]{1,200}(?<! )")
 
 FILES: Final = ("passwords", "access", "voltagora.conf")
 
@@ -53,9 +54,9 @@ def write(folder: Path, accounts: Mapping[str, Account]) -> None:
         if account.secret is not None and not is_mosquitto_hash(account.secret):
             raise BrokerError(f"users.{user}: the password is not hashed for mosquitto")
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / "passwords", _passwords(accounts))
-    _replace(folder / "access", _access(accounts))
-    _replace(folder / "voltagora.conf", _settings(folder))
+    replace(folder / "passwords", _passwords(accounts))
+    replace(folder / "access", _access(accounts))
+    replace(folder / "voltagora.conf", _settings(folder))
 
 
 def reload(process: int) -> None:
@@ -81,18 +82,19 @@ def _access(accounts: Mapping[str, Account]) -> Iterator[str]:
 
 
 def _settings(folder: Path) -> Iterator[str]:
-    yield "# Who may connect, publish and read; made by `voltagora rights`, include it."
+    yield "# Who may connect, publish and read; made by `voltagora rights`. Include it; it holds for"
+    yield "# all listeners, so per_listener_settings stays false."
     yield "allow_anonymous false"
     yield f"password_file {folder.resolve() / 'passwords'}"
     yield f"acl_file {folder.resolve() / 'access'}"
     yield "# At its default of 1,000 messages acknowledged to their publisher are lost to a slow reader."
     yield "max_queued_messages 0"
-
-
-def _replace(path: Path, lines: Iterator[str]) -> None:
-    """Write a file that only its owner can read, and put it in place whole."""
-    aside = path.with_name(f".{path.name}.new")
-    descriptor = os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in lines)
-    aside.replace(path)
+    yield "persistence true"
+    yield "# A session belongs to whoever knows its client id. Where every user has one connection only,"
+    yield "# this keeps others from ending it:"
+    yield "# use_username_as_clientid true"
+    yield "# Passwords travel as they are, so listen beyond this machine with TLS only:"
+    yield "# listener 8883"
+    yield "# certfile /etc/mosquitto/certs/server.pem"
+    yield "# keyfile /etc/mosquitto/certs/server.key"
+    yield "# tls_version tlsv1.2"

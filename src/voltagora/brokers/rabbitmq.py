@@ -2,11 +2,15 @@
 
 Over MQTT a topic `a/b` is the routing key `a.b` on the exchange `amq.topic`, and a filter's `+` is
 its `*`. A topic with a `.` of its own could not be told from one with a `/`, so it is denied.
+
+RabbitMQ finds a session by the client id alone, and its messages wait in a queue named after it. So
+that nobody takes another's, a client id must be the user's name, or begin with it and a `+`.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +18,7 @@ from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
 from voltagora.hub.errors import PacketError
-from voltagora.hub.rights import Login, Rights
+from voltagora.hub.rights import Login, Rights, owner_of
 from voltagora.hub.topics import parse_filter
 
 log = logging.getLogger("voltagora.brokers")
@@ -22,7 +26,9 @@ log = logging.getLogger("voltagora.brokers")
 ALLOW: Final = "allow"
 DENY: Final = "deny"
 EXCHANGE: Final = "amq.topic"
-QUEUES: Final = "mqtt-subscription-"
+QUEUE: Final = re.compile(r"mqtt-subscription-(.*)qos[01]", re.DOTALL)
+QUESTIONS: Final = ("user", "vhost", "resource", "topic")
+"""What RabbitMQ asks, each at a path of its own: `auth_http.user_path`, and so on."""
 MOST_BODY: Final = 65_536
 
 Fields = Mapping[str, str]
@@ -39,6 +45,8 @@ class RabbitRights:
     def __init__(self, rights: Rights, vhost: str = "/") -> None:
         self.rights = rights
         self.vhost = vhost
+        # A password's hash takes 16 MiB; a flood of logins waits in line.
+        self._hashing = threading.BoundedSemaphore(2)
 
     def answer(self, path: str, fields: Fields) -> str:
         """Answer one question: path and form as RabbitMQ sends them."""
@@ -51,10 +59,12 @@ class RabbitRights:
         return ALLOW if ask is not None and ask(fields) else DENY
 
     def _user(self, fields: Fields) -> bool:
-        login = Login(
-            fields.get("username"), fields.get("password", "").encode(), fields.get("client_id", ""), ""
-        )
-        return bool(login.user) and self.rights.may_connect(login) == login.user
+        user, client = fields.get("username", ""), fields.get("client_id", "")
+        if not user or (client and owner_of(client) != user):
+            return False
+        login = Login(user, fields.get("password", "").encode(), client, "")
+        with self._hashing:
+            return self.rights.may_connect(login) == user
 
     def _vhost(self, fields: Fields) -> bool:
         return fields.get("vhost") == self.vhost
@@ -66,7 +76,8 @@ class RabbitRights:
         kind, name, wish = (fields.get(word, "") for word in ("resource", "name", "permission"))
         if kind == "exchange":
             return name == EXCHANGE and wish in ("read", "write")
-        return kind == "queue" and name.startswith(QUEUES)
+        queue = QUEUE.fullmatch(name) if kind == "queue" else None
+        return queue is not None and owner_of(queue[1]) == fields.get("username")
 
     def _topic(self, fields: Fields) -> bool:
         user, key = fields.get("username", ""), fields.get("routing_key", "")

@@ -56,8 +56,13 @@ class Hub:
         self.mqtt_port = 0
         self.websocket_port = 0
         clock = Clock(time.monotonic, time.time)
-        self._users = Users(self.options.users) if self.options.users is not None else None
-        rights: Rights = self.options.rights or self._users or Everyone()
+        rights: Rights | None = self.options.rights
+        if self.options.users is not None:
+            rights = Users(self.options.users)
+        elif rights is None:
+            rights = Everyone()
+        # Rights that were given may be a file as well, of another form.
+        self._users = rights if isinstance(rights, Users) else None
         self._journal, journal = _journal(self.options, clock)
         self.broker = Broker(
             rights,

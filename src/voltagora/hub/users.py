@@ -101,7 +101,7 @@ class Users(KnownUsers):
             raise SetupError(str(self.path), "nothing readable", f"a users file ({error})") from None
         # A file that is wrong is looked at again only when it has changed once more.
         self._seen = seen
-        grants, hashes = parse_users(text, self.path.name)
+        grants, hashes = self._parse(text)
         out = [user for user, stored in self._hashes.items() if hashes.get(user) != stored]
         narrowed = [user for user in grants if user in self._hashes and grants[user] != self.grant(user)]
         for user in self.users:
@@ -113,6 +113,14 @@ class Users(KnownUsers):
             self._known.pop(user, None)
         self._hashes = hashes
         return narrowed, out
+
+    def _parse(self, text: str) -> tuple[dict[str, Grant], dict[str, str]]:
+        """Read grants and password hashes; a file of another form comes with a way of its own.
+
+        Raises:
+            SetupError: the text is not right.
+        """
+        return parse_users(text, self.path.name)
 
     def _state(self) -> tuple[int, int, int]:
         found = self.path.stat()

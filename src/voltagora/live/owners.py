@@ -22,6 +22,7 @@ reader = true                          # reads everything, says nothing
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,6 +47,8 @@ KIND_WORDS: Final = {
 }
 """The kinds of agents by the words of files and the command line."""
 
+_NAME: Final = re.compile(r"(?! )[^\x00-\x1f\x7f:+#/]{1,200}(?<! )")
+"""Users' names that the hub, mosquitto's files and RabbitMQ can all hold."""
 _SWITCHES: Final = ("operator", "reader")
 _KEYS: Final = ("password", "mosquitto", *_SWITCHES, *KIND_WORDS)
 
@@ -95,12 +98,25 @@ class Owners:
             InputErrors: all that is wrong with it.
         """
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise InputErrors([InputError(str(path), Verbatim(error.strerror or ""), "a file")]) from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             raise InputErrors([InputError(str(path), Verbatim(str(error)), "TOML")]) from None
-        return cls.of(document, path.name)
+        return cls.parse(text, path.name)
+
+    @classmethod
+    def parse(cls, text: str, name: str = "users") -> Owners:
+        """Take the text of a file.
+
+        Raises:
+            InputErrors: all that is wrong with it.
+        """
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputErrors([InputError(name, Verbatim(str(error)), "TOML")]) from None
+        return cls.of(document, name)
 
     @classmethod
     def of(cls, document: Mapping[str, Any], name: str = "users") -> Owners:
@@ -120,6 +136,10 @@ class Owners:
             raise InputErrors(errors)
         return cls(owners)
 
+    def become(self, other: Owners) -> None:
+        """Take another table's place, for all who hold this one."""
+        self.users, self._owner, self._kind = other.users, other._owner, other._kind
+
     def owner(self, id: str) -> str | None:
         """Give the user that owns an agent, None if nobody does."""
         return self._owner.get(id)
@@ -134,6 +154,8 @@ class Owners:
 
 
 def _owner(where: str, user: str, entry: Any, errors: list[InputError]) -> Owner:
+    if not _NAME.fullmatch(user):
+        errors.append(InputError(where, user, "a name of 1 to 200 letters, none of them : + # /"))
     if not isinstance(entry, Mapping):
         errors.append(InputError(where, entry, "a table"))
         return Owner(name=user)

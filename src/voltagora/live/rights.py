@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from voltagora.brokers.account import Account
-from voltagora.domain.errors import NOTHING, InputError, InputErrors
+from voltagora.domain.errors import NOTHING, InputError, InputErrors, Verbatim
+from voltagora.hub.errors import SetupError
 from voltagora.hub.rights import Grant
-from voltagora.hub.users import KnownUsers
+from voltagora.hub.users import KnownUsers, Users
 from voltagora.live.owners import Owner, Owners
 from voltagora.protocols.access import CLOCK, TIMER, access, presence_topic
 from voltagora.protocols.topic import Kind
@@ -24,10 +26,41 @@ def grants(owners: Owners) -> dict[str, Grant]:
     return {user: _grant(owner, relied_on) for user, owner in owners.users.items()}
 
 
+class MarketUsers(Users):
+    """Rights of a hub from a market's users file, read again when it changes.
+
+    Args:
+        path: the file.
+        owners: a table that others hold and that is to follow the file.
+
+    Raises:
+        SetupError: the file is not right; all that is wrong with it.
+    """
+
+    __slots__ = ("owners",)
+
+    def __init__(self, path: Path, owners: Owners | None = None) -> None:
+        self.owners = owners if owners is not None else Owners({})
+        super().__init__(path)
+
+    def _parse(self, text: str) -> tuple[dict[str, Grant], dict[str, str]]:
+        try:
+            found = Owners.parse(text, self.path.name)
+        except InputErrors as error:
+            raise SetupError(str(self.path), Verbatim(str(error)), "right in every field") from None
+        self.owners.become(found)
+        return grants(found), _hashes(found)
+
+
 def hub_rights(owners: Owners) -> KnownUsers:
-    """Give the hub its users."""
-    hashes = {user: owner.password for user, owner in owners.users.items() if owner.password is not None}
-    return KnownUsers(grants(owners), hashes)
+    """Give the hub its users, for good."""
+    return KnownUsers(grants(owners), _hashes(owners))
+
+
+def hub_accounts(owners: Owners) -> dict[str, Account]:
+    """Give what the users file of a hub by itself is made of."""
+    hashes = _hashes(owners)
+    return {user: Account(grant, hashes.get(user)) for user, grant in grants(owners).items()}
 
 
 def mosquitto_accounts(owners: Owners) -> dict[str, Account]:
@@ -44,6 +77,10 @@ def mosquitto_accounts(owners: Owners) -> dict[str, Account]:
     if missing:
         raise InputErrors(missing)
     return {user: Account(grant, owners.users[user].mosquitto) for user, grant in grants(owners).items()}
+
+
+def _hashes(owners: Owners) -> dict[str, str]:
+    return {user: owner.password for user, owner in owners.users.items() if owner.password is not None}
 
 
 def _grant(owner: Owner, relied_on: tuple[str, ...]) -> Grant:
