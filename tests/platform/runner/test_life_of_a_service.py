@@ -197,6 +197,25 @@ def test_an_instance_that_ends_is_started_again_with_growing_pauses(data: Path) 
 
 
 @sandboxed
+def test_one_that_is_not_well_is_started_again_if_that_is_its_policy(data: Path) -> None:
+    settings = msgspec.structs.replace(QUICK, back_off=BackOff(first_seconds=0.05))
+
+    async def play() -> None:
+        async with a_stage(data, settings, tells=True) as stage:
+            first, second = a_service("cared for", 413), a_service("left alone", 414)
+            await stage.run(first, SLEEPS, restart=Restart.ALWAYS)
+            await stage.run(second, SLEEPS)
+            for principal in stage.tokens.issued:
+                stage.runner.health(principal, False)
+            await until(lambda: stage.runner.runs(first)[0].restarts == 1)
+            assert stage.runner.runs(first)[0].reason == "killed: unwell"
+            alone = stage.runner.runs(second)[0]
+            assert (alone.healthy, alone.restarts, stage.runner.is_running(second)) == (False, 0, True)
+
+    asyncio.run(play())
+
+
+@sandboxed
 def test_a_log_is_followed_while_it_grows(data: Path) -> None:
     code = "import time\nfor n in range(3):\n    print('line', n, flush=True)\n    time.sleep(0.15)\n"
 

@@ -29,6 +29,7 @@ class Instance:
         self.kept = kept
         self.connected = False
         self.ready = False
+        self.healthy: bool | None = None
         self.heard = asyncio.Event()
 
     @property
@@ -67,6 +68,7 @@ class Instance:
             build=standing.subject.build,
             client_name=standing.subject.client_name,
             reason=standing.reason,
+            healthy=self.healthy,
         )
 
 

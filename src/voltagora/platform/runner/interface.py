@@ -58,6 +58,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         started_at: seconds since 1970.
         restarts: how often it was started again.
         build: version of the build it runs.
+        healthy: what was heard of its health; None: nothing was.
         reason: why it ended last: `exited: 1`, `killed: memory`, `stopped`; empty: it has not ended.
     """
 
@@ -72,6 +73,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     build: int = 0
     client_name: str = ""
     reason: str = ""
+    healthy: bool | None = None
 
 
 class Build(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,3 +235,9 @@ class ServiceRunner(Protocol):
 
     def subscribed(self, principal: str) -> None:
         """Hear from the broker that a connection with this credential has subscribed."""
+
+    def health(self, principal: str, well: bool) -> None:
+        """Hear of an instance's health: its last will came, its heartbeat came or did not come.
+
+        One that is not well is ended and started again if its restart policy is not `never`.
+        """

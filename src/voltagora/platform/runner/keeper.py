@@ -42,6 +42,8 @@ class Keeper:
         self._order = order
         self._listeners: set[asyncio.StreamWriter] = set()
         self._stopping = asyncio.Event()
+        self._asked = asyncio.Event()
+        self._unwell = False
         self._output = Output(Path(OUTPUT), order.bounds.log_bytes)
         self._box = boxes.of(order)
         now = time.time()
@@ -72,8 +74,10 @@ class Keeper:
             while True:
                 began = time.monotonic()
                 code, reason = await self._once()
-                if self._stopping.is_set() or not self._again(code):
+                if self._stopping.is_set() or not (self._unwell or self._again(code)):
                     break
+                self._unwell = False
+                self._asked.clear()
                 if time.monotonic() - began >= self._order.back_off.settled_seconds:
                     pause = self._order.back_off.first_seconds
                 self._stands(state=RunState.WAITING, code=code, reason=reason)
@@ -114,7 +118,7 @@ class Keeper:
         )
         watch = Watch(order, group, started.root)
         over = asyncio.create_task(watch.until_over())
-        asked = asyncio.create_task(self._stopping.wait())
+        asked = asyncio.create_task(self._asked.wait())
         ended = asyncio.create_task(started.process.wait())
         killed = ""
         try:
@@ -174,6 +178,8 @@ class Keeper:
             return f"killed: {killed}"
         if self._stopping.is_set():
             return "stopped"
+        if self._unwell:
+            return "killed: unwell"
         number = code - 128 if code > 128 else -code
         if code < 0 or code > 128:
             with contextlib.suppress(ValueError):
@@ -212,6 +218,10 @@ class Keeper:
     def _obey(self, command: Command) -> None:
         if command.do == "stop":
             self._stopping.set()
+            self._asked.set()
+        elif command.do == "unwell" and self._order.restart is not Restart.NEVER:
+            self._unwell = True
+            self._asked.set()
         elif command.do == "broker" and isinstance(self._way, ToBroker):
             self._way.host, self._way.port = command.host, command.port
 

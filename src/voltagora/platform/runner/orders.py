@@ -142,6 +142,6 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a keeper is told over its control socket."""
 
     do: str
-    """`stop`, `broker` (with host and port)."""
+    """`stop`; `unwell`: end and start again, if that is the policy; `broker` (with host and port)."""
     host: str = ""
     port: int = 0

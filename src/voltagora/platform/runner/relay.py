@@ -78,7 +78,7 @@ class Relay:
     Args:
         way: where to.
         most: connections at once; more are closed at once.
-        changed: told how many there are, at each change.
+        changed: told how many are carried, at each change.
     """
 
     def __init__(self, way: Way, most: int, changed: Callable[[int], None]) -> None:
@@ -86,6 +86,7 @@ class Relay:
         self._most = most
         self._changed = changed
         self._tasks: set[asyncio.Task[None]] = set()
+        self._carried = 0
         self._server: asyncio.Server | None = None
 
     async def listen(self, door: socket.socket) -> None:
@@ -108,13 +109,14 @@ class Relay:
             writer.close()
             return
         self._tasks.add(task)
-        self._changed(len(self._tasks))
         writers = [writer]
         try:
             async with asyncio.timeout(_CONNECT_SECONDS + _HEAD_SECONDS):
                 line = await self._way.open(reader, writer)
             if line is not None:
                 writers.append(line[1])
+                # Who only knocked is not counted as connected.
+                self._count(+1)
                 await _first_of(_pump(reader, line[1]), _pump(line[0], writer))
         except (OSError, EOFError, TimeoutError, asyncio.LimitOverrunError, asyncio.CancelledError):
             # Whatever went wrong with a line, closing it is all that can be said about it.
@@ -126,7 +128,12 @@ class Relay:
                 with contextlib.suppress(OSError, asyncio.CancelledError):
                     await each.wait_closed()
             self._tasks.discard(task)
-            self._changed(len(self._tasks))
+            if len(writers) > 1:
+                self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._carried += more
+        self._changed(self._carried)
 
 
 async def _first_of(*pumps: Coroutine[None, None, None]) -> None:

@@ -21,6 +21,7 @@ from voltagora.platform.runner.instances import Instances
 from voltagora.platform.runner.interface import Build, Credentials, Log, Restart, Run
 from voltagora.platform.runner.keeper import OUTPUT
 from voltagora.platform.runner.logs import follow, last_part, newest_log
+from voltagora.platform.runner.orders import Command
 from voltagora.platform.runner.places import Places
 from voltagora.platform.runner.service_orders import service_order
 from voltagora.platform.runner.settings import Settings
@@ -280,6 +281,14 @@ class Runner:
         found = self._instances.by_principal(principal)
         if found is not None:
             found.hear(connected=True, ready=True)
+
+    def health(self, principal: str, well: bool) -> None:
+        """See `ServiceRunner.health`."""
+        found = self._instances.by_principal(principal)
+        if found is not None and found.kept is not None:
+            found.healthy = well
+            if not well:
+                found.kept.tell(Command(do="unwell"))
 
     # Logs.
 
