@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from voltagora.domain.errors import InputError, one_of
-from voltagora.domain.units import is_id
 
 if TYPE_CHECKING:
     from voltagora.live.conform.check import Finding
@@ -56,6 +55,7 @@ def conform_command(
     """Play the other side of every protocol with an agent, and tell what is right, wrong or missing."""
     from voltagora.live.broker_url import BrokerUrl, Tls
     from voltagora.live.conform.examine import Summary, examine
+    from voltagora.domain.units import is_id
     from voltagora.live.conform.market import Setting
     from voltagora.live.conform.stage import Manners
     from voltagora.live.mqtt import MqttTransport
