@@ -85,6 +85,8 @@ class Process:
         self.is_connected = False
         self.has_started = False
         self.has_finished = False
+        self.is_unsaved = False
+        """Whether the journal could not be written when it was last tried."""
         self.connection_changed_at: float | None = None  # wall clock, seconds UTC
         self.arrivals = self.publications = 0
         self._journal = journal
@@ -127,11 +129,6 @@ class Process:
     def unsent(self) -> int:
         """How many publications wait for the broker."""
         return len(self._outbox) + self.transport.waiting
-
-    @property
-    def is_unsaved(self) -> bool:
-        """Whether something could not be written to the journal."""
-        return bool(self._unsaved)
 
     @property
     def journal_path(self) -> str | None:
@@ -258,6 +255,7 @@ class Process:
             try:
                 first = self._journal.commit(events, words, self._facts)
             except sqlite3.Error as error:
+                self.is_unsaved = True
                 raise RunError(
                     f"{self._journal.path}: {error}; nothing more is taken until it is saved"
                 ) from None
@@ -265,6 +263,7 @@ class Process:
         self._outbox.add(first, words)
         self.publications += len(words)
         self._unsaved, self._unsaved_words, self._facts = [], [], {}
+        self.is_unsaved = False
         self._deadlines.add(self.node.take_deadlines())
         self._outbox.pump()
 
