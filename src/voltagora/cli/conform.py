@@ -53,9 +53,9 @@ def conform_command(
     key: Annotated[Path | None, typer.Option(help="Key of that certificate (PEM).")] = None,
 ) -> None:
     """Play the other side of every protocol with an agent, and tell what is right, wrong or missing."""
+    from voltagora.domain.units import is_id
     from voltagora.live.broker_url import BrokerUrl, Tls
     from voltagora.live.conform.examine import Summary, examine
-    from voltagora.domain.units import is_id
     from voltagora.live.conform.market import Setting
     from voltagora.live.conform.stage import Manners
     from voltagora.live.mqtt import MqttTransport
