@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -268,6 +269,25 @@ def test_a_python_that_is_not_there_is_named_with_those_that_are() -> None:
     found, note = pythons.pick(there, (3, 9), nearest=True)
     assert (found.version, note) == ((3, 11, 7), "Nearest Python: 3.11.7 in place of 3.9.")
     assert pythons.pick(there, (3, 14), nearest=True)[0].version == (3, 12, 1)
+
+
+@sandboxed
+def test_an_environment_that_no_build_uses_goes_at_the_next_start(tmp_path: Path) -> None:
+    async def play() -> list[int]:
+        service, found = a_service("sweep", 382), []
+        (tmp_path / "services/sweep/incoming-x").mkdir(parents=True)
+        async with a_stage(tmp_path) as stage:
+            await stage.built(service, "")
+            found.append(len(os.listdir(tmp_path / "environments")))
+            assert not (tmp_path / "services/sweep/incoming-x").exists()
+        async with a_stage(tmp_path) as stage:
+            found.append(len(os.listdir(tmp_path / "environments")))
+            assert stage.runner.is_built(service)
+            await stage.runner.remove(service)
+        async with a_stage(tmp_path):
+            return [*found, len(os.listdir(tmp_path / "environments"))]
+
+    assert asyncio.run(play()) == [1, 1, 0]
 
 
 def test_an_environment_is_named_by_all_that_is_in_it() -> None:

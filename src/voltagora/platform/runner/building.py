@@ -23,6 +23,8 @@ from voltagora.platform.runner.settings import Settings
 
 AT_ONCE: Final = 2
 """Builds that run at the same time."""
+UNFINISHED: Final = "build-"
+"""Begins the folders of builds that run; those of services hold an `@` and these do not."""
 _INSTALL: Final = Path(__file__).with_name("install.py")
 
 
@@ -106,7 +108,7 @@ class Building:
     ) -> int:
         """Run the steps of an installation in a sandbox whose only way out leads to the index."""
         name = venv.parent.name
-        folder = self._places.runs / f"build@{name}"
+        folder = self._places.runs / f"{UNFINISHED}{name}"
         await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         (folder / "root").mkdir(parents=True)
         folder.chmod(0o700)

@@ -138,6 +138,13 @@ class Instances:
         for folder in sorted(runs.iterdir()):
             standing = last_standing(folder)
             kept = await Kept.find(folder, self._changed)
+            if "@" not in folder.name:
+                # A build whose platform went away: nobody waits for it any longer.
+                if kept is not None:
+                    await kept.stop(0)
+                    await kept.leave()
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                continue
             if kept is None and standing is None:
                 shutil.rmtree(folder, ignore_errors=True)
                 continue

@@ -73,6 +73,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     build: int = 0
     client_name: str = ""
     principal: str = ""
+    environment: str = ""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

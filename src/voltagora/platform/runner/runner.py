@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
 from voltagora.platform.registry.entities import Service
@@ -15,6 +16,7 @@ from voltagora.platform.registry.refusals import Refusal
 from voltagora.platform.runner import engine, sandbox
 from voltagora.platform.runner.archives import is_archive, unpack
 from voltagora.platform.runner.building import Building, runs_as_root
+from voltagora.platform.runner.builds import Builds
 from voltagora.platform.runner.contract import checked_params
 from voltagora.platform.runner.files import disk_path
 from voltagora.platform.runner.instances import Instances
@@ -77,7 +79,18 @@ class Runner:
             if self._why_not is not None and self.settings.insecure:
                 self._why_not, self._box = None, "none"
         self._building = Building(self._places, self.settings, self._box)
-        return await self._instances.adopt(self._places.runs, self._broker)
+        adopted = await self._instances.adopt(self._places.runs, self._broker)
+        await asyncio.to_thread(self._sweep, self._building)
+        return adopted
+
+    def _sweep(self, building: Building) -> None:
+        """Remove uploads that were cut off, and environments that nothing uses any longer."""
+        for folder in self._places.services.glob("*/incoming-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        used = {each.standing.subject.environment for each in self._instances.all() if each.runs}
+        for folder in self._places.services.iterdir():
+            used |= {made.environment for made in Builds(folder).all()}
+        building.environments.sweep(used)
 
     async def close(self, *, stop: bool = False) -> None:
         """Part from the services; they run on until a platform adopts them, unless told to stop."""
@@ -145,7 +158,8 @@ class Runner:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             for image in images:
                 await engine.remove_image(self._box, image)
-            (self._places.copies / f"{service.folder}.log").unlink(missing_ok=True)
+            for kind in ("build", "run"):
+                (self._places.copies / f"{service.folder}@{kind}").unlink(missing_ok=True)
 
     # Builds.
 
@@ -183,7 +197,7 @@ class Runner:
         content = await asyncio.to_thread(last_part, self._places.builds(service).log)
         if not content:
             raise Refusal(400, f"Service {service.name} was never built")
-        return await self._copied(service, "buildImage.log", content)
+        return await self._copied(service, "build", "buildImage.log", content)
 
     # Runs.
 
@@ -306,7 +320,8 @@ class Runner:
         content = own[1] if own is not None else b""
         if content and printed:
             content += b"\n--- printed ---\n"
-        return await self._copied(service, own[0] if own is not None else name, content + printed)
+        found = own[0] if own is not None else name
+        return await self._copied(service, "run", found, content + printed)
 
     def follow(self, service: Service, *, instance: int = 1) -> AsyncIterator[str]:
         """See `ServiceRunner.follow`."""
@@ -319,16 +334,18 @@ class Runner:
         parts = [last_part(self._places.run(service, number) / OUTPUT) for number in numbers]
         return b"\n".join(part for part in parts if part)
 
-    async def _copied(self, service: Service, name: str, content: bytes) -> Log:
+    async def _copied(self, service: Service, kind: str, name: str, content: bytes) -> Log:
         def copy() -> Path:
-            target = self._places.copies / f"{service.folder}.log"
+            target = self._places.copies / f"{service.folder}@{kind}"
             number, fresh = tempfile.mkstemp(dir=self._places.copies)
             with os.fdopen(number, "wb") as file:
                 file.write(content)
             Path(fresh).replace(target)
             return target
 
-        return Log(name=PurePosixPath(name).name, path=await asyncio.to_thread(copy))
+        # The service chose it, and it goes into a header.
+        name = name if re.fullmatch(r"[-\w.]{1,100}", name) else f"{service.folder}.log"
+        return Log(name=name, path=await asyncio.to_thread(copy))
 
     def _lock(self, service: Service) -> asyncio.Lock:
         return self._locks.setdefault(service.folder, asyncio.Lock())

@@ -53,6 +53,7 @@ def service_order(
             build=made.version,
             client_name=client,
             principal=credential.principal,
+            environment=made.environment,
         ),
         box=box,
         image=made.image,
