@@ -26,6 +26,7 @@ ITERATIONS: Final = 101
 _SALT_BYTES: Final = 12
 _HASH: Final = re.compile(r"\$7\$[0-9]+\$[A-Za-z0-9+/=]+\$[A-Za-z0-9+/=]+")
 _NAME: Final = re.compile(r"(?! )[^\x00-\x1f\x7f:+#/]{1,200}(?<! )")
+_TOPIC: Final = re.compile(r"(?! )[^\x00-\x1f\x7f]+(?<! )")
 
 FILES: Final = ("passwords", "access", "voltagora.conf")
 
@@ -49,14 +50,23 @@ def write(folder: Path, accounts: Mapping[str, Account]) -> None:
         BrokerError: a user's name or password is none that mosquitto can hold.
     """
     for user, account in accounts.items():
-        if not _NAME.fullmatch(user):
-            raise BrokerError(f"users.{user}: mosquitto cannot hold this name")
-        if account.secret is not None and not is_mosquitto_hash(account.secret):
-            raise BrokerError(f"users.{user}: the password is not hashed for mosquitto")
+        _check(user, account)
     folder.mkdir(parents=True, exist_ok=True)
     replace(folder / "passwords", _passwords(accounts))
     replace(folder / "access", _access(accounts))
     replace(folder / "voltagora.conf", _settings(folder))
+
+
+def _check(user: str, account: Account) -> None:
+    """Refuse what mosquitto would read as something else: lines end a right and begin another's."""
+    if not _NAME.fullmatch(user):
+        raise BrokerError(f"users.{user!r}: mosquitto cannot hold this name")
+    if account.secret is not None and not is_mosquitto_hash(account.secret):
+        raise BrokerError(f"users.{user}: the password is not hashed for mosquitto")
+    grant = account.grant
+    for text in (*grant.publish, *grant.subscribe, *grant.deny):
+        if not _TOPIC.fullmatch(text):
+            raise BrokerError(f"users.{user}: mosquitto cannot hold this topic: {text!r}")
 
 
 def reload(process: int) -> None:

@@ -122,4 +122,4 @@ def _serve_rabbitmq(path: Path, address: str) -> None:
             except HubError as error:
                 print(f"not taken: {error}", flush=True)
                 continue
-            print(f"taken; put out: {', '.join([*narrowed, *out]) or 'nobody'}", flush=True)
+            print(f"taken; changed: {', '.join(dict.fromkeys([*narrowed, *out])) or 'nobody'}", flush=True)

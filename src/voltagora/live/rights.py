@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from voltagora.brokers.account import Account
-from voltagora.domain.errors import NOTHING, InputError, InputErrors, Verbatim
-from voltagora.hub.errors import SetupError
+from voltagora.domain.errors import NOTHING, InputError, InputErrors
+from voltagora.hub.errors import HubError
 from voltagora.hub.rights import Grant
 from voltagora.hub.users import KnownUsers, Users
 from voltagora.live.owners import Owner, Owners
@@ -34,7 +34,7 @@ class MarketUsers(Users):
         owners: a table that others hold and that is to follow the file.
 
     Raises:
-        SetupError: the file is not right; all that is wrong with it.
+        HubError: the file is not right; all that is wrong with it.
     """
 
     __slots__ = ("owners",)
@@ -47,7 +47,7 @@ class MarketUsers(Users):
         try:
             found = Owners.parse(text, self.path.name)
         except InputErrors as error:
-            raise SetupError(str(self.path), Verbatim(str(error)), "right in every field") from None
+            raise HubError(str(error)) from None
         self.owners.become(found)
         return grants(found), _hashes(found)
 

@@ -189,5 +189,10 @@ class Mosquitto:
         self.close()
         self.open()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def quiet(self) -> None:
         """It keeps nothing that anything waits for."""
