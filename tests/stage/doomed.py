@@ -9,62 +9,45 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+from live_market import a_scenario
+from session_broker import Doom, Killed, SessionBroker, SessionTransport
 from virtual_time import VirtualLoop, run_at_once
-from whole_market import Played
+from whole_market import (
+    Played,
+    always,
+    availability_is_the_complement,
+    batteries_keep_their_books,
+    beliefs_equal_the_books,
+    bills_add_up,
+    every_need_ends,
+    grid_limits_hold,
+    pictures_equal_the_books,
+)
 
 from voltagora.agents.recommender import RecommenderAgent
-from voltagora.domain.errors import VoltAgoraError
+from voltagora.domain.fleet import Need
 from voltagora.domain.records import NeedRecord, Record
-from voltagora.hub.topics import covers, parse_filter, topic_levels
 from voltagora.live.clock import Clock
 from voltagora.live.journal import FILE_NAME, Journal
 from voltagora.live.node import Node
 from voltagora.live.process import Plan, Process
 from voltagora.live.timekeeping import Lead
 from voltagora.live.tokens import SecretRandomness
-from voltagora.live.transport import Arrival, Listener, Publication
 from voltagora.protocols.topic import Kind
 from voltagora.scenario.build import AreaAgents
 from voltagora.scenario.cast import Part, cast, kinds_of
 from voltagora.scenario.horizon import Horizon
-from voltagora.scenario.population import Population
+from voltagora.scenario.population import Population, population
 from voltagora.scenario.settings import Scenario
 from voltagora.simulation.days import DayJoiner
 
 THREE = ("imbalance,pricing,producer,consumer", "station,recommender", "vehicle")
 WALL_SECONDS = 1_700_000_000.0
-
-
-class Killed(BaseException):
-    """Raised where a process is killed; nothing of it acts after that."""
-
-
-class Doom:
-    """Kills a process at a boundary between two effects.
-
-    Args:
-        at: the number of the boundary, from 1; None: never.
-    """
-
-    def __init__(self, at: int | None = None) -> None:
-        self.at = at
-        self.passed: list[str] = []
-        self.is_dead = False
-        self.died = asyncio.Event()
-
-    def pass_by(self, where: str) -> None:
-        if self.is_dead:
-            raise Killed
-        self.passed.append(where)
-        if len(self.passed) == self.at:
-            self.is_dead = True
-            self.died.set()
-            raise Killed
 
 
 class DoomedJournal(Journal):
@@ -83,197 +66,13 @@ class DoomedJournal(Journal):
         super().taken_until(number)
 
 
-class Session:
-    """What a broker keeps of one client: its filters, and what it has not acknowledged."""
-
-    def __init__(self, broker: SessionBroker) -> None:
-        self.broker = broker
-        self.filters: set[str] = set()
-        self.queue: deque[Arrival] = deque()
-        self.line: SessionTransport | None = None
-        self._cache: dict[str, bool] = {}
-        self._is_due = False
-
-    def subscribe(self, filters: Iterable[str]) -> None:
-        new = set(filters) - self.filters
-        self.filters |= new
-        self._cache.clear()
-        for topic, payload in self.broker.retained.items():
-            if any(_covers(each, topic) for each in new):
-                self.queue.append(Arrival(topic=topic, payload=payload, retained=True))
-        self.ring()
-
-    def reads(self, topic: str) -> bool:
-        if topic not in self._cache:
-            self._cache[topic] = any(_covers(each, topic) for each in self.filters)
-        return self._cache[topic]
-
-    def ring(self) -> None:
-        if self.queue and not self._is_due:
-            self._is_due = True
-            self.broker.soon(self._deliver)
-
-    def _deliver(self) -> None:
-        self._is_due = False
-        line = self.line
-        if line is None or not self.queue:
-            return
-        batch = [self.queue[place] for place in range(self.broker.chance.randint(1, min(8, len(self.queue))))]
-        if line.hand(batch):
-            for _ in batch:
-                self.queue.popleft()
-        self.ring()
-
-
-class SessionBroker:
-    """Delivers in order to each client, and between clients in any order.
-
-    Args:
-        chance: how long everything takes.
-        repeats: share of publications that are delivered twice.
-    """
-
-    def __init__(self, chance: random.Random, repeats: float = 0.0) -> None:
-        self.chance = chance
-        self.repeats = repeats
-        self.sessions: dict[str, Session] = {}
-        self.retained: dict[str, bytes] = {}
-        self.seen: list[tuple[str, bytes]] = []
-
-    def soon(self, act: Callable[[], None]) -> None:
-        asyncio.get_running_loop().call_later(self.chance.uniform(0.0, 0.04), act)
-
-    def take(self, publication: Publication) -> None:
-        arrival = Arrival(topic=publication.topic, payload=publication.payload)
-        self.seen.append((arrival.topic, arrival.payload))
-        if publication.retain:
-            self.retained[publication.topic] = publication.payload
-        for session in self.sessions.values():
-            if session.reads(publication.topic):
-                for _ in range(2 if self.chance.random() < self.repeats else 1):
-                    session.queue.append(arrival)
-                session.ring()
-
-    def forget(self, client: str) -> None:
-        """Lose a client's session."""
-        self.sessions.pop(client, None)
-
-
-class SessionTransport:
-    """See `voltagora.live.transport.Transport`."""
-
-    def __init__(self, broker: SessionBroker, client: str, doom: Doom) -> None:
-        self.broker = broker
-        self.client = client
-        self.doom = doom
-        self.filters: dict[str, None] = {}
-        self.listener: Listener | None = None
-        self._out: deque[Publication] = deque()
-        self._is_flowing = False
-        self._unheard = 0
-
-    def subscribe(self, filters: Iterable[str]) -> None:
-        self.filters.update(dict.fromkeys(filters))
-
-    async def open(self, listener: Listener) -> None:
-        self.listener = listener
-        self._connect()
-
-    def _connect(self) -> None:
-        if self.listener is None or self.doom.is_dead:
-            return
-        is_known = self.client in self.broker.sessions
-        session = self.broker.sessions.setdefault(self.client, Session(self.broker))
-        session.line = self
-        session.subscribe(self.filters)
-        self._guarded(lambda heard: heard.connected(session_present=is_known, stamps=False))
-        session.ring()
-        self._flow()
-
-    def lose(self) -> None:
-        """Lose the connection, and make it again in a second."""
-        session = self.broker.sessions.get(self.client)
-        if session is not None and session.line is self:
-            session.line = None
-        self._guarded(lambda heard: heard.disconnected("lost"))
-        asyncio.get_running_loop().call_later(1.0, self._connect)
-
-    def hand(self, batch: list[Arrival]) -> bool:
-        """Hand over a batch; tell whether it is acknowledged."""
-        if self.doom.is_dead or self.listener is None:
-            return False
-        try:
-            self.listener.arrived(batch)
-            self.doom.pass_by("before acknowledgement")
-        except Killed:
-            return False
-        except VoltAgoraError:
-            self.lose()
-            return False
-        return True
-
-    def publish(self, publication: Publication) -> None:
-        self.doom.pass_by("before publication")
-        self._out.append(publication)
-        self._flow()
-
-    @property
-    def waiting(self) -> int:
-        return len(self._out) + self._unheard
-
-    @property
-    def is_up(self) -> bool:
-        session = self.broker.sessions.get(self.client)
-        return session is not None and session.line is self and not self.doom.is_dead
-
-    def _flow(self) -> None:
-        if self._out and not self._is_flowing:
-            self._is_flowing = True
-            self.broker.soon(self._send)
-
-    def _send(self) -> None:
-        self._is_flowing = False
-        if not self._out or not self.is_up:
-            return
-        publication = self._out.popleft()
-        self.broker.take(publication)
-        self._unheard += 1
-        self.broker.soon(lambda: self._acknowledged(publication))
-        self._flow()
-
-    def _acknowledged(self, publication: Publication) -> None:
-        self._unheard -= 1
-        self._guarded(lambda heard: heard.taken(publication.number))
-
-    def _guarded(self, act: Callable[[Listener], None]) -> None:
-        if self.listener is not None and not self.doom.is_dead:
-            try:
-                act(self.listener)
-            except Killed:
-                return
-
-    async def drain(self, at_most: int) -> None:
-        while self.waiting > at_most:
-            await asyncio.sleep(0.01)
-
-    async def close(self) -> None:
-        session = self.broker.sessions.get(self.client)
-        if session is not None and session.line is self:
-            session.line = None
-        self.listener = None
-
-
-def _covers(filter: str, topic: str) -> bool:
-    return covers(parse_filter(filter).levels, topic_levels(topic))
-
-
 class Member:
     """One process of a market, from its first start to the market's end, however often it is killed.
 
     Args:
         market: of which it is a part.
         kinds: of agents it plays.
-        dooms: at which boundary each life ends; the last one lasts.
+        dooms: at which boundary each life ends; the life after the last of them lasts.
         wait: seconds before its first start, and of each death.
         wall_offset: seconds by which its wall clock is wrong.
         forgets: whether a death takes the journal, too.
@@ -294,7 +93,7 @@ class Member:
         self.market = market
         self.part = Part(kinds=kinds_of(kinds))
         self.folder = market.folder / f"member-{len(market.members)}"
-        self.dooms = [*dooms, None]
+        self.dooms = list(dooms)
         self.wait = wait
         self.wall_offset = wall_offset
         self.forgets = forgets
@@ -320,11 +119,17 @@ class Member:
             SecretRandomness(market.scenario.seed, secret), DayJoiner(self.records.append), None
         )
 
+    def kill(self) -> None:
+        """Kill it from outside, whatever it is doing."""
+        self.doom.is_dead = True
+        self.doom.died.set()
+
     async def live(self) -> None:
         await asyncio.sleep(self.wait[0])
-        for at in self.dooms:
+        dooms = iter(self.dooms)
+        while True:
             self.lives += 1
-            if await self._live_once(at):
+            if await self._live_once(next(dooms, None)):
                 return
             await asyncio.sleep(self.wait[1])
 
@@ -336,6 +141,8 @@ class Member:
             journal.doom = Doom()
             self.node = self.made(journal)
             journal.doom = doom
+            if journal.is_empty:
+                self.market.broker.forget(self.folder.name)  # What it left is of a life it has forgotten.
             self.transport = SessionTransport(self.market.broker, self.folder.name, doom)
             clock = Clock(loop.time, lambda: WALL_SECONDS + loop.time() + self.wall_offset)
             self.process = Process(self.node, self.transport, self.market.plan(self.part), journal, clock)
@@ -361,7 +168,7 @@ class Member:
         run.cancel()
         await asyncio.gather(run, return_exceptions=True)
         journal.close()
-        if self.tears and self.doom.passed[-1] == "after commit":
+        if self.tears and self.doom.passed[-1:] == ["after commit"]:
             _put_back(self.folder, kept, cut=self.market.chance.randint(1, 2_000))
         if self.forgets:
             shutil.rmtree(self.folder)
@@ -420,12 +227,25 @@ class DoomedMarket:
 
     def plan(self, part: Part) -> Plan:
         lead = Lead(start_at=self.horizon.start, speed=self.speed) if part.leads else None
-        return Plan(lead=lead, end=self.end, start_now=self.start_now and lead is not None)
+        return Plan(
+            lead=lead, begin=self.horizon.start, end=self.end, start_now=self.start_now and lead is not None
+        )
 
     def add(self, kinds: str, **more: Any) -> Member:
         member = Member(self, kinds, **more)
         self.members.append(member)
         return member
+
+    def at_hour(self, hour: float, act: Callable[[], None]) -> None:
+        """Let something happen when the market is so old, hours of simulated time."""
+
+        async def wait_and_act() -> None:
+            at = self.horizon.start + hour * 3600
+            while not any(each.node and each.process.clock.now() >= at for each in self.members):
+                await asyncio.sleep(0.5)
+            act()
+
+        self.meanwhile.append(wait_and_act)
 
     def play(self) -> Played:
         """Let all live until the market closes."""
@@ -472,9 +292,74 @@ class DoomedMarket:
         records = [record for member in self.members for record in member.records]
         (plan,) = self.people.areas
         nothing: Any = None
-        played = Played(
-            self.scenario, plan, self.people, self.agents(), nothing, nothing, records, self.end
-        )
+        played = Played(self.scenario, plan, self.people, self.agents(), nothing, nothing, records, self.end)
         for need in played.of(NeedRecord):
             played.needs[need.vehicle, need.need] = need
         return played
+
+
+def check_books(played: Played, *, costs: bool = True) -> None:
+    """All that must hold of a market once it has come to rest, whatever happened to its processes."""
+    always(played.agents)
+    pictures_equal_the_books(played)
+    availability_is_the_complement(played)
+    beliefs_equal_the_books(played, costs=costs)
+    every_need_ends(played)
+    batteries_keep_their_books(played)
+    grid_limits_hold(played)
+    bills_add_up(played, in_time=False)
+    prices_are_read_as_they_stand(played)
+
+
+def prices_are_read_as_they_stand(played: Played) -> None:
+    """Stations know for each open day the newest prices, and MD the newest imbalance it was told."""
+    read = played.agents.stations[0].market._prices
+    for day, held in played.agents.pricing._prices.items():
+        if held.is_open:
+            assert read[day].buy.values.tolist() == held.buy.values.tolist(), day
+    for day, known in played.agents.imbalance._published.items():
+        if known.told is not None:
+            assert played.agents.pricing._news[day].supply.values.tolist() == known.told[0].tolist(), day
+
+
+def a_tiny_market(folder: Path, **more: Any) -> DoomedMarket:
+    """Two vehicles that want one connector at the same time, twice; one of them cancels."""
+    scenario = a_scenario(
+        "vehicles.count=2",
+        "stations.count=1",
+        "stations.connectors_per_kind=1",
+        "days=1",
+        "scheduling.strategy=lowest_price",
+    )
+    people = population(scenario)
+    (plan,) = people.areas
+    (station,) = plan.stations
+    connector = station.connectors[2]
+    begin = Horizon(scenario).start
+
+    def need(asks: float, arrives: float, leaves: float, **changes: Any) -> Need:
+        hours = (asks, arrives, leaves)
+        asks_at, arrival, departure = (begin + int(each * 3600) for each in hours)
+        return Need(
+            asks_at=asks_at,
+            arrival=arrival,
+            departure=departure,
+            energy_kwh=3.0,
+            soc=0.5,
+            connector_type=connector.connector_type,
+            power_kw=connector.power_kw,
+            **changes,
+        )
+
+    cancels = {"changes_at": begin + int(3.5 * 3600), "cancels": True}
+    needs = (
+        (need(2.5, 4, 5), need(2.8, 6, 7, **cancels)),
+        (need(2.55, 4.5, 5.5), need(3.1, 6.5, 7.5)),
+    )
+    replace = msgspec.structs.replace
+    vehicles = [
+        replace(each, network=None, needs=own) for each, own in zip(plan.vehicles, needs, strict=True)
+    ]
+    smaller = replace(plan, vehicles=tuple(vehicles), stations=(replace(station, connectors=(connector,)),))
+    more = {"speed": 240.0, "end": begin + 9 * 3600} | more
+    return DoomedMarket(scenario, replace(people, areas=(smaller,)), folder, **more)

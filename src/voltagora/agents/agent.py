@@ -97,6 +97,9 @@ class Agent:
     def returned(self, turn: Turn, peer: str) -> None:
         """Hear that one relied on has come back, perhaps without its memory: tell it all again."""
 
+    def missed(self, turn: Turn) -> None:
+        """Hear that news may have gone by unheard; what was read through the market is forgotten."""
+
     def hardware(self, turn: Turn, reservation: str, plugged_in: bool) -> None:
         """Hear that a vehicle was plugged in or out."""
 

@@ -162,6 +162,11 @@ class Exchange:
         self._agent = agent
         agent.returned(self, peer)
 
+    def missed(self, agent: Agent) -> None:
+        """Tell an agent that news may have gone by unheard."""
+        self._agent = agent
+        agent.missed(self)
+
     def is_awaited(self, waited: Waited) -> bool:
         """Tell whether a request has replies missing."""
         return waited in self._pending

@@ -145,6 +145,14 @@ class PricingAgent(AreaAgent):
             sell=held.sell,
         )
 
+    def missed(self, turn: Turn) -> None:
+        """CP6: ask anew for the days that are open, and tell their prices anew."""
+        today = self.calendar.day_at(turn.now)
+        for ahead in range(self.horizon_days + 1):
+            day = self.calendar.day_after(today, ahead)
+            if day.date in self._prices and self._prices[day.date].is_open:
+                turn.begin(self._ask_and_open(turn, day, ahead))
+
     def _open(self, turn: Turn, day: Day, ahead: int) -> None:
         news = self._news.get(day.date)
         if news is None:

@@ -124,4 +124,11 @@ def _transport(run: LiveRun, url: BrokerUrl, broker: BrokerChoice) -> Transport:
     # A connection has one last will, so only a process of one agent can leave a true one.
     will = (presence_topic(agents[0].id), OFFLINE) if len(agents) == 1 else None
     client_id = broker.client_id or run.client_id
-    return MqttTransport(url, client_id=client_id, clean=run.journal is None, will=will)
+    journal = run.journal
+    return MqttTransport(
+        url,
+        client_id=client_id,
+        clean=journal is None,
+        forgotten=journal is not None and journal.is_empty,
+        will=will,
+    )

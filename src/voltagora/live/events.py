@@ -38,10 +38,16 @@ class Expired(msgspec.Struct, frozen=True, tag="expire", array_like=True):
     sends: int
 
 
+class Missed(msgspec.Struct, frozen=True, tag="miss", array_like=True):
+    """The broker kept nothing for us while we were away: what was said meanwhile was not heard."""
+
+    now: int
+
+
 class Finished(msgspec.Struct, frozen=True, tag="finish", array_like=True):
     """The word `stop`, or the end of the run."""
 
     now: int
 
 
-Event: TypeAlias = Started | Advanced | Arrived | Expired | Finished
+Event: TypeAlias = Started | Advanced | Arrived | Expired | Missed | Finished

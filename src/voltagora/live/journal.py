@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import msgspec
 
@@ -184,13 +184,13 @@ class Journal:
 
     def events(self) -> Iterator[Event]:
         """Give all events, in order."""
-        for (event,) in self._rows("SELECT event FROM events ORDER BY number"):
+        for _, event in self._rows("SELECT number, event FROM events ORDER BY number", 0):
             yield self._decoded(self._decode_event, event)
 
     def publications(self, after: int = 0) -> Iterator[tuple[int, Outgoing]]:
         """Give the publications after a number, with their numbers."""
         query = "SELECT number, publication FROM publications WHERE number > ? ORDER BY number"
-        for number, publication in self._rows(query, after):
+        for number, publication in self._rows(query, after, after):
             yield number, self._decoded(self._decode_publication, publication)
 
     def not_taken(self) -> list[tuple[int, Outgoing]]:
@@ -198,9 +198,13 @@ class Journal:
         taken = self.fact("taken")
         return list(self.publications(taken if isinstance(taken, int) else 0))
 
-    def _rows(self, query: str, *values: int) -> Iterator[Any]:
+    def _rows(self, query: str, after: int, *values: int) -> Iterator[tuple[int, bytes]]:
+        number = after
         try:
-            for row in self._database.execute(query, values):  # noqa: UP028 - which would close it late
+            for row in self._database.execute(query, values):
+                number += 1
+                if row[0] != number:
+                    raise RunError(f"{self.path} is damaged: row {number} of {row[0]} is missing")
                 yield row
         except sqlite3.DatabaseError as error:
             raise RunError(f"{self.path} is damaged: {error}") from None

@@ -67,6 +67,7 @@ class MqttTransport:
         client_id: stable over restarts, so that the broker keeps our session.
         will: topic and payload that the broker publishes, retained, if we are gone without a word.
         clean: begin without what an earlier session left, and leave nothing behind (3.1.1 leaves it).
+        forgotten: begin without what an earlier session left, as who left it remembers nothing.
         version: 5, or 4 for MQTT 3.1.1; a broker that does not know 5 is spoken to in 3.1.1 anyway.
         keepalive_seconds: a broker that is silent 1.5 times as long is taken for gone.
         session_seconds: how long the broker is to keep our session while we are away; MQTT 5 only.
@@ -82,6 +83,7 @@ class MqttTransport:
         client_id: str,
         will: tuple[str, bytes] | None = None,
         clean: bool = False,
+        forgotten: bool = False,
         version: int = 5,
         keepalive_seconds: int = KEEPALIVE_SECONDS,
         session_seconds: int = SESSION_SECONDS,
@@ -92,7 +94,7 @@ class MqttTransport:
         self.url = url
         self.client_id = client_id
         self.will = will
-        self.clean = clean
+        self.clean = clean or forgotten
         self.version = version
         self.keepalive_seconds = keepalive_seconds
         self.session_seconds = session_seconds

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 from typing import Any, Final
 
 from voltagora.agents.agent import Address, Agent
@@ -19,7 +20,7 @@ from voltagora.domain.errors import InputError
 from voltagora.domain.records import RecordSink
 from voltagora.domain.units import replaced
 from voltagora.live.dispatch import Dispatch, Route
-from voltagora.live.events import Advanced, Arrived, Event, Expired, Finished, Started
+from voltagora.live.events import Advanced, Arrived, Event, Expired, Finished, Missed, Started
 from voltagora.live.malformed import refusal_of
 from voltagora.live.outgoing import Outgoing, outgoing
 from voltagora.live.trust import Trust
@@ -81,7 +82,8 @@ class Node:
             may_repeat=True,
             deadlines=None if own_time else self._set_deadline,
         )
-        for market in markets:
+        self._markets = tuple(markets)
+        for market in self._markets:
             self.exchange.attach(market)
         for agent in agents:
             agent.mark = mark
@@ -133,6 +135,8 @@ class Node:
             self._guarded(self.exchange.expire, (event.asker, event.msg_id), event.sends)
         elif isinstance(event, Started):
             self._start(event.now)
+        elif isinstance(event, Missed):
+            self._miss()
         elif isinstance(event, Finished):
             self.is_finished = True
             for agent in self.agents:
@@ -173,6 +177,13 @@ class Node:
         for agent in self.agents:
             agent.numbered_after = late_seconds * NUMBERS_A_SECOND
             self._guarded(self.exchange.start_one, agent)
+
+    def _miss(self) -> None:
+        """Trust no news that may have been followed by others: whoever needs them asks."""
+        for market in self._markets:
+            market.forget(date.max)
+        for agent in self.agents:
+            self._guarded(self.exchange.missed, agent)
 
     def _advance(self, now: int) -> None:
         timetable = self.timetable

@@ -15,7 +15,7 @@ from voltagora.domain.errors import RunError
 from voltagora.domain.units import Time
 from voltagora.live.clock import Clock, ClockNews
 from voltagora.live.deadlines import Deadlines
-from voltagora.live.events import Advanced, Arrived, Event, Expired, Finished, Started
+from voltagora.live.events import Advanced, Arrived, Event, Expired, Finished, Missed, Started
 from voltagora.live.journal import Journal
 from voltagora.live.node import OFFLINE, ONLINE, Node
 from voltagora.live.opening import opened
@@ -45,8 +45,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     lead: Lead | None = None  # of the one process that leads time
     is_real: bool = False  # whether, where nobody leads, time is the real one
-    begin: int | None = None  # simulated; before it there is no market
-    end: int | None = None  # simulated; the market closes
+    begin: int | None = None  # simulated, when the market opens
+    end: int | None = None  # simulated, when it closes
     start_now: bool = False  # say `start` as soon as there is a connection
 
 
@@ -158,7 +158,11 @@ class Process:
     # The transport's listener.
 
     def connected(self, *, session_present: bool, stamps: bool | None) -> None:  # noqa: ARG002
-        """Say that the agents are here."""
+        """Say that the agents are here.
+
+        Raises:
+            RunError: that news were missed could not be saved.
+        """
         self.is_connected = True
         self.connection_changed_at = self.clock.wall()
         log.info("connected")
@@ -166,6 +170,8 @@ class Process:
             self._publish_word(presence_topic(agent.id), ONLINE, retain=True)
         self.time.tell()
         self._outbox.pump()
+        if self.has_started and not session_present:
+            self._handle([Missed(self._now())])
 
     def disconnected(self, why: str) -> None:
         """Wait; nothing is asked again meanwhile."""
@@ -366,6 +372,8 @@ class Process:
     async def _close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self.has_finished or self._journal is None:
+            self.time.end()
         if self.has_finished and self.plan.lead is not None:
             # Also after a restart: the others may not have heard it.
             self._publish_word(TIMER, Word.STOP.encode())

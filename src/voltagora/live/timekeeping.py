@@ -65,6 +65,7 @@ class Timekeeping:
         self._real_from: float | None = None
         self._retained: ClockNews | None = None
         self._retained_at = 0.0
+        self._under_way: ClockNews | None = None  # left on `clock` when we came, if we lead
         self._has_lived = False  # in this run, before a restart
         self._said: set[str] = set()
 
@@ -90,7 +91,12 @@ class Timekeeping:
     def _start(self) -> None:
         if self.lead is not None:
             at = self.lead.start_at
-            self.clock.set(self.clock.wall() if at is None else at, self.lead.speed)
+            if at is not None and self._under_way is not None:
+                log.warning("a market is under way already, and goes on from where its clock is")
+                self.clock.follow(self._under_way, is_retained=True)
+                self.clock.set_speed(self.lead.speed)
+            else:
+                self.clock.set(self.clock.wall() if at is None else at, self.lead.speed)
             self.tell()
         elif self.is_real and self._real_from is None:
             # Whoever leads time hears the word at the same moment and is about to say so.
@@ -123,19 +129,29 @@ class Timekeeping:
 
     def hear(self, payload: bytes, *, is_retained: bool) -> None:
         """Follow the news of who leads."""
-        if self.lead is not None:
+        if self.lead is not None and not is_retained:
             return  # They are ours, come back.
         try:
             news = ClockNews.read(payload)
         except InputError as error:
             self._not_taken("clock", str(error)[:300])
             return
-        if not is_retained:
+        if self.lead is not None:
+            # Not ours, or of a life that we have forgotten: for the others time must not go back.
+            self._under_way = news if self._is_under_way(news) else None
+        elif not is_retained:
             self.is_real = False
             self.clock.follow(news)
         elif not self.has_started and self._has_lived:
             # Whoever has not lived in this run cannot tell it from what an earlier one left behind.
             self._retained, self._retained_at = news, self.clock.monotonic()
+
+    def _is_under_way(self, news: ClockNews) -> bool:
+        """Tell whether a market of the same span goes by these news, for all that can be known."""
+        if self._span is None or news.speed <= 0:
+            return False
+        passed = max(0.0, self.clock.wall() - news.start)
+        return self._span[0] <= news.simulated_time + passed * news.speed < self._span[1]
 
     def _not_taken(self, topic: str, why: str) -> None:
         """Say it once; a broker with users lets only the operator speak there."""
@@ -155,6 +171,12 @@ class Timekeeping:
             self.tell()
         elif self.lead is None and self.is_real:
             self._real_from = self.clock.monotonic() + PATIENCE_SECONDS
+
+    def end(self) -> None:
+        """Say that time stands still, so that nobody takes it for that of a market under way."""
+        if self.lead is not None and self.has_started:
+            self.clock.set_speed(0.0)
+            self.tell()
 
     def tell(self) -> None:
         """Say what time it is, if that is ours to say."""

@@ -201,7 +201,7 @@ class LiveRun:
         return Plan(
             lead=lead,
             is_real=stage.pace.is_real or stage.follows,
-            begin=self.horizon.start if stage.follows else None,
+            begin=self.horizon.start,
             end=self.end,
             start_now=stage.start_now,
         )
