@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -101,21 +102,27 @@ def test_rabbitmq_is_answered_and_told_of_changes(tmp_path: Path) -> None:
     users = market(tmp_path)
     command = [sys.executable, "-m", "voltagora", "rights", str(users), "--rabbitmq", "127.0.0.1:0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        said = [process.stdout.readline() for _ in range(5)]
-        found = re.match(r"auth_http\.user_path = (http://127\.0\.0\.1:\d+/auth/)user$", said[0])
-        assert found is not None
-        topic = {"username": "fleet", "vhost": "/", "resource": "topic", "name": "amq.topic"}
-        wish = urlencode(topic | {"permission": "read", "routing_key": "EV.EV2.ReservationOutcome"})
-        assert _answer(f"{found[1]}topic?{wish}") == b"deny"
+        try:
+            _ask_and_change(tmp_path, process.stdout)
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+        finally:
+            process.kill()
 
-        market(tmp_path, "station = 5")
-        assert process.stdout.readline().startswith("not taken: users.fleet.station: got 5")
-        market(tmp_path, 'station = ["CS1"]', "EV2")
-        assert process.stdout.readline() == "taken; changed: fleet\n"
-        assert _answer(f"{found[1]}topic?{wish}") == b"allow"
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+
+def _ask_and_change(folder: Path, says: Any) -> None:
+    lines = [says.readline() for _ in range(5)]
+    found = re.match(r"auth_http\.user_path = (http://127\.0\.0\.1:\d+/auth/)user$", lines[0])
+    assert found is not None
+    topic = {"username": "fleet", "vhost": "/", "resource": "topic", "name": "amq.topic"}
+    wish = urlencode(topic | {"permission": "read", "routing_key": "EV.EV2.ReservationOutcome"})
+    assert _answer(f"{found[1]}topic?{wish}") == b"deny"
+
+    market(folder, "station = 5")
+    assert says.readline().startswith("not taken: users.fleet.station: got 5")
+    market(folder, 'station = ["CS1"]', "EV2")
+    assert says.readline() == "taken; changed: fleet\n"
+    assert _answer(f"{found[1]}topic?{wish}") == b"allow"
 
 
 def _answer(url: str) -> bytes:
