@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -278,14 +277,14 @@ def test_an_environment_that_no_build_uses_goes_at_the_next_start(tmp_path: Path
         (tmp_path / "services/sweep/incoming-x").mkdir(parents=True)
         async with a_stage(tmp_path) as stage:
             await stage.built(service, "")
-            found.append(len(os.listdir(tmp_path / "environments")))
+            found.append(len(list((tmp_path / "environments").iterdir())))
             assert not (tmp_path / "services/sweep/incoming-x").exists()
         async with a_stage(tmp_path) as stage:
-            found.append(len(os.listdir(tmp_path / "environments")))
+            found.append(len(list((tmp_path / "environments").iterdir())))
             assert stage.runner.is_built(service)
             await stage.runner.remove(service)
         async with a_stage(tmp_path):
-            return [*found, len(os.listdir(tmp_path / "environments"))]
+            return [*found, len(list((tmp_path / "environments").iterdir()))]
 
     assert asyncio.run(play()) == [1, 1, 0]
 

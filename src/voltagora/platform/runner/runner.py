@@ -19,7 +19,7 @@ from voltagora.platform.runner.building import Building, runs_as_root
 from voltagora.platform.runner.builds import Builds
 from voltagora.platform.runner.contract import checked_params
 from voltagora.platform.runner.files import disk_path
-from voltagora.platform.runner.instances import Instances
+from voltagora.platform.runner.instances import Instance, Instances
 from voltagora.platform.runner.interface import Build, Credentials, Log, Restart, Run
 from voltagora.platform.runner.keeper import OUTPUT
 from voltagora.platform.runner.logs import follow, last_part, newest_log
@@ -255,6 +255,14 @@ class Runner:
                 if isinstance(error, OSError):
                     raise Refusal(400, f"{_NOT_STARTED}: {error}") from None
                 raise
+        return await self._until_told(started)
+
+    async def _until_told(self, started: Instance) -> Run:
+        """Wait until an instance has connected, has ended, or is alive for long enough.
+
+        Raises:
+            Refusal: 400, it has ended badly.
+        """
         kept = started.kept
         assert kept is not None
         heard = asyncio.create_task(started.heard.wait())

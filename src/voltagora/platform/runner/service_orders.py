@@ -37,13 +37,7 @@ def service_order(
     Raises:
         OSError: there is no room, or the build is gone.
     """
-    root = places.run(service, instance) / "root"
-    log = places.log_folder(service)
-    log.mkdir(parents=True, exist_ok=True)
-    if made.image:
-        root.mkdir()
-    else:
-        shutil.copytree(places.builds(service).files_of(made), root, symlinks=True)
+    root, log = _laid_out(service, made, places, instance)
     client = client_name(image_name(service), instance)
     found = environment(service, credential, run_params, client, made.recipe.environment)
     order = Order(
@@ -74,6 +68,18 @@ def service_order(
         stop_seconds=settings.stop_seconds,
     )
     return _in_place(order, places, made, log) if box == "none" else order
+
+
+def _laid_out(service: Service, made: Made, places: Places, instance: int) -> tuple[Path, Path]:
+    """Make a fresh root, and the folder of logs if it is not there."""
+    root = places.run(service, instance) / "root"
+    log = places.log_folder(service)
+    log.mkdir(parents=True, exist_ok=True)
+    if made.image:
+        root.mkdir()
+    else:
+        shutil.copytree(places.builds(service).files_of(made), root, symlinks=True)
+    return root, log
 
 
 def _mounts(made: Made, places: Places, root: Path, log: Path) -> list[Mount]:
