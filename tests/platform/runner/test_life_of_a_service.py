@@ -270,6 +270,8 @@ def test_services_run_on_while_the_platform_restarts_and_are_adopted(data: Path)
         async with a_stage(data, QUICK) as stage:
             assert stage.runner.is_running(service)
             assert not stage.runner.is_running(ended)
+            groups = Path("/sys/fs/cgroup").rglob(f"voltagora-{keeper}-*") if os.geteuid() == 0 else ()
+            assert list(groups) == []
             assert gone in stage.tokens.withdrawn
             assert stage.runner.runs(ended)[0].state is RunState.ENDED
             await until(lambda: stage.runner.runs(service)[0].connected, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,23 @@ from voltagora.platform.runner.orders import Bounds
 CONTROLLERS: Final = ("memory", "pids", "cpu")
 _PERIOD_US: Final = 100_000
 _GONE_SECONDS: Final = 2.0
+_PREFIX: Final = "voltagora-"
+
+
+def new_name() -> str:
+    """Give a name for groups that this process makes; counters of an older group would mislead."""
+    return f"{_PREFIX}{os.getpid()}-{time.monotonic_ns():x}"
+
+
+def sweep(mounted: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> None:
+    """Remove groups whose makers were killed before they could."""
+    for base in {base for controller in CONTROLLERS for base in _bases(controller, mounted, own)}:
+        for folder in base.glob(f"{_PREFIX}*"):
+            maker = folder.name.removeprefix(_PREFIX).partition("-")[0]
+            if not Path("/proc", maker).exists():
+                # One that still has processes in it is not removed by the kernel.
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
 
 
 class Group:

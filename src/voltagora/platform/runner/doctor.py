@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from voltagora.platform.runner import engine, pythons, sandbox
-from voltagora.platform.runner.cgroups import Group
+from voltagora.platform.runner.cgroups import Group, new_name
 from voltagora.platform.runner.interface import Holds
 from voltagora.platform.runner.orders import Bounds
 from voltagora.platform.runner.watch import limits_held
@@ -67,7 +67,7 @@ def _engine(found: list[str]) -> Finding:
 
 
 def _limits() -> dict[str, str]:
-    group = Group(f"voltagora-doctor-{os.getpid()}", Bounds())
+    group = Group(new_name(), Bounds())
     try:
         return limits_held(group, "bubblewrap", nproc_counts=True)
     finally:

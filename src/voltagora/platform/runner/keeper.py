@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from voltagora.platform.runner import boxes
+from voltagora.platform.runner import boxes, cgroups
 from voltagora.platform.runner.cgroups import Group
 from voltagora.platform.runner.interface import Restart, RunState
 from voltagora.platform.runner.orders import Command, Order, Standing
@@ -104,7 +104,7 @@ class Keeper:
     async def _once(self) -> tuple[int, str]:
         """Run it once; give the code and the reason of its end."""
         order = self._order
-        group = Group(f"voltagora-{os.getpid()}", order.bounds)
+        group = Group(cgroups.new_name(), order.bounds)
         relay = Relay(self._way, order.bounds.connections, lambda count: self._stands(relayed=count))
         held = limits_held(group, order.box, self._box.counts_processes)
         try:

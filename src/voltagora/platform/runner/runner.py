@@ -13,7 +13,7 @@ from typing import Final
 
 from voltagora.platform.registry.entities import Service
 from voltagora.platform.registry.refusals import Refusal
-from voltagora.platform.runner import engine, sandbox
+from voltagora.platform.runner import cgroups, engine, sandbox
 from voltagora.platform.runner.archives import is_archive, unpack
 from voltagora.platform.runner.building import Building, runs_as_root
 from voltagora.platform.runner.builds import Builds
@@ -84,7 +84,8 @@ class Runner:
         return adopted
 
     def _sweep(self, building: Building) -> None:
-        """Remove uploads that were cut off, and environments that nothing uses any longer."""
+        """Remove uploads that were cut off, environments and cgroups that nothing uses any longer."""
+        cgroups.sweep()
         for folder in self._places.services.glob("*/incoming-*"):
             shutil.rmtree(folder, ignore_errors=True)
         used = {each.standing.subject.environment for each in self._instances.all() if each.runs}
