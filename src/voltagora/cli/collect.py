@@ -58,7 +58,7 @@ def collect_command(
     recorder = Recorder(out, rotation=rotation, csv=csv)
     before = recorder.last
     try:
-        transport = MqttTransport(url, client_id=recorder.client_id)
+        transport = MqttTransport(url, client_id=url.client_id(recorder.client_id))
         asyncio.run(_collected(recorder, transport, filters, for_seconds))
     finally:
         recorder.close()

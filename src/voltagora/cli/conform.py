@@ -76,7 +76,7 @@ def conform_command(
     )
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     manners = Manners(patience_seconds=patience, wait_seconds=wait, is_quick=quick)
-    transport = MqttTransport(url, client_id=f"conform-{os.getpid()}-{id_}", clean=True)
+    transport = MqttTransport(url, client_id=url.client_id(f"conform-{os.getpid()}-{id_}"), clean=True)
     findings = asyncio.run(examine(transport, of, id_, manners=manners, setting=setting))
     summary = Summary.of(findings)
     if as_json:

@@ -90,14 +90,15 @@ async def _broker(run: LiveRun, broker: BrokerChoice) -> AsyncIterator[tuple[Bro
     from voltagora.hub.limits import Limits
     from voltagora.hub.server import Hub
     from voltagora.live.port_holder import port_holder
-    from voltagora.live.rights import hub_rights
+    from voltagora.live.rights import MarketUsers
 
     address = broker.mqtt or HUB_ADDRESS
     data = None if run.stage.data is None else run.stage.data / "hub"
     try:
         # One connection carries all agents of a process, each with topics of its own.
         limits = Limits(subscriptions_per_session=MOST_FILTERS)
-        rights = None if run.owners is None else hub_rights(run.owners)
+        # The file may change while the market runs; then the agents believe the new owners, too.
+        rights = None if broker.users is None else MarketUsers(broker.users, run.owners)
         async with Hub(mqtt=address, data=data, limits=limits, rights=rights) as hub:
             url = BrokerUrl.parse(hub.addresses["MQTT"], os.environ)
             yield url, _transport(run, url, broker)
@@ -123,7 +124,7 @@ def _transport(run: LiveRun, url: BrokerUrl, broker: BrokerChoice) -> Transport:
     agents = run.cast.agents
     # A connection has one last will, so only a process of one agent can leave a true one.
     will = (presence_topic(agents[0].id), OFFLINE) if len(agents) == 1 else None
-    client_id = broker.client_id or run.client_id
+    client_id = broker.client_id or url.client_id(run.client_id)
     journal = run.journal
     return MqttTransport(
         url,

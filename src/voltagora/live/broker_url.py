@@ -60,6 +60,13 @@ class BrokerUrl(msgspec.Struct, frozen=True, kw_only=True):
     password: str | None = None
     tls: Tls | None = None
 
+    def client_id(self, name: str) -> str:
+        """Name a connection as one of its user's: some brokers know a session by nothing else.
+
+        Rights for RabbitMQ take no other (`voltagora.brokers.rabbitmq`).
+        """
+        return name if self.user is None else f"{self.user}+{name}"
+
     @classmethod
     def parse(
         cls, text: str, environment: Mapping[str, str] | None = None, tls: Tls | None = None
