@@ -166,7 +166,7 @@ def test_a_journal_that_lost_rows_is_told_from_a_whole_one(table: str, tmp_path:
     with Journal(member.folder) as journal:
         journal._database.execute(f"DELETE FROM {table} WHERE number = 30")
         with pytest.raises(
-            RunError, match="is damaged: row 30|what came after the last publication was nothing more"
+            RunError, match=r"is damaged: row 30|what came after the last publication was nothing more"
         ):
             recover(member.made(journal), journal)
 
