@@ -17,7 +17,7 @@ from typing import Final, Self, TypeVar
 
 import msgspec
 
-from voltagora.domain.errors import InputError, RunError
+from voltagora.domain.errors import InputError, RunError, Verbatim
 from voltagora.live.events import Event
 from voltagora.live.outgoing import Outgoing
 
@@ -71,7 +71,7 @@ class Journal:
             raise RunError(f"{self.path}: {error}") from None
         except sqlite3.DatabaseError as error:
             self.close()
-            raise InputError("journal", str(self.path), f"a journal of ours ({error})") from None
+            raise InputError(str(self.path), Verbatim(str(error)), "a journal of ours") from None
         except BaseException:
             self.close()
             raise
@@ -103,10 +103,10 @@ class Journal:
             database.execute("INSERT INTO facts VALUES ('format', ?)", (FORMAT,))
             database.execute("COMMIT")
         elif not {"facts", "events", "publications"} <= tables:
-            raise InputError("journal", str(self.path), "a journal of ours, which has other tables")
+            raise InputError(str(self.path), Verbatim("a database with other tables"), "a journal of ours")
         found = self.fact("format")
         if found != FORMAT:
-            raise InputError("journal", f"{self.path} of format {found}", f"of format {FORMAT}")
+            raise InputError(f"{self.path}: format", found, f"{FORMAT}, as this version of voltagora has it")
         if read_only:
             database.execute("BEGIN")  # So that all is read as it was at one moment.
         else:
