@@ -86,7 +86,7 @@ def test_who_is_connected_is_well_and_says_how_things_stand(tmp_path: Path) -> N
             status, state = await process.state()
 
         assert status == 200
-        assert state["connected"] and state["started"] and state["saved"]
+        assert [state[name] for name in ("connected", "started", "saved")] == [True, True, True]
         assert not state["finished"]
         assert state["simulated_time"].startswith("2020-06-1")
         assert state["journal"] == str(tmp_path / "journal.sqlite")

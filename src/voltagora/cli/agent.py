@@ -44,7 +44,9 @@ def agent_command(
         typer.Option(metavar="URL", help="mqtt://host; user and password from it or the environment."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file that says the same as options.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder for what survives a kill.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder for what survives a kill; {id} stands for the id.")
+    ] = None,
     full_sync: Annotated[bool | None, typer.Option("--full-sync", help="Survive power failure.")] = None,
     start: Annotated[bool | None, typer.Option("--start", help="Say `start` at once.")] = None,
     speed: Annotated[
@@ -118,7 +120,7 @@ def _stage(kind: str, settings: AgentSettings) -> Stage:
         pace=Pace(1.0) if speed is None else Pace.read(str(speed)),
         follows=speed is None,
         start_now=bool(settings.start),
-        data=settings.path("data"),
+        data=None if settings.data is None else Path(settings.data.replace("{id}", settings.ids[0])),
         full_sync=bool(settings.full_sync),
     )
 

@@ -115,13 +115,14 @@ class LiveRun:
         _check(scenario, stage, self.horizon)
         self.end = self.horizon.end if stage.until is None else min(stage.until, self.horizon.end)
         self.collector = collector_of(scenario, self.horizon)
+        # Before the journal: who asks for an agent that there is not has not begun anything.
+        self.cast = cast(scenario, self.people, stage.part)
         self.journal = None if stage.data is None else _journal(scenario, stage, stage.data)
         secret = secrets.token_bytes(SECRET_BYTES)
         if self.journal is not None:
             kept = self.journal.fact("secret")
             assert isinstance(kept, bytes)
             secret = kept
-        self.cast = cast(scenario, self.people, stage.part)
         self.node = self.cast.node(
             SecretRandomness(scenario.seed, secret),
             _watched(DayJoiner(self.collector), watch),
