@@ -146,6 +146,10 @@ class Member:
             self.transport = SessionTransport(self.market.broker, self.folder.name, doom)
             clock = Clock(loop.time, lambda: WALL_SECONDS + loop.time() + self.wall_offset)
             self.process = Process(self.node, self.transport, self.market.plan(self.part), journal, clock)
+            process = self.process
+            self.transport.is_saved = lambda number: (
+                number <= journal._written and (number > 0 or not process.is_unsaved)
+            )
             run = asyncio.create_task(self.process.run())
             died = asyncio.create_task(doom.died.wait())
             await asyncio.wait({run, died}, return_when=asyncio.FIRST_COMPLETED)
@@ -268,7 +272,9 @@ class DoomedMarket:
                 group.create_task(member.live())
         for other in others:
             other.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        for ended in await asyncio.gather(*others, return_exceptions=True):
+            if ended is not None and not isinstance(ended, asyncio.CancelledError):
+                raise ended
 
     def agents(self) -> AreaAgents:
         """Gather the agents of all processes as they are now."""

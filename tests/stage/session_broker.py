@@ -124,6 +124,8 @@ class SessionTransport:
         self.doom = doom
         self.filters: dict[str, None] = {}
         self.listener: Listener | None = None
+        self.is_saved: Callable[[int], bool] = lambda _: True
+        """Whether the publication of that number, and all that has been heard, is safe."""
         self._out: deque[Publication] = deque()
         self._is_flowing = False
         self._unheard = 0
@@ -160,6 +162,7 @@ class SessionTransport:
             return False
         try:
             self.listener.arrived(batch)
+            assert self.is_saved(0), "acknowledged, and not saved"
             self.doom.pass_by("before acknowledgement")
         except Killed:
             return False
@@ -170,6 +173,7 @@ class SessionTransport:
 
     def publish(self, publication: Publication) -> None:
         self.doom.pass_by("before publication")
+        assert not publication.number or self.is_saved(publication.number), "said, and not saved"
         self._out.append(publication)
         self._flow()
 
