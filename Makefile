@@ -23,7 +23,7 @@ LIVE ?= quickstart
 LIVE_OPTIONS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run live live-deps test lint bench bench-hub bench-live test-rabbit fuzz clean install install-live install-test
+.PHONY: help run live live-deps test lint bench bench-hub bench-live test-rabbit fuzz clean install install-test
 
 help:
 	@sed -n 's/^#   //p' $(firstword $(MAKEFILE_LIST))
@@ -32,7 +32,7 @@ run: install
 	$(BIN)/voltagora run $(SCENARIO) --out $(OUT) --force
 	@echo "Open $(OUT)/report.html in a browser."
 
-live: install-live
+live: install
 	$(BIN)/voltagora live $(LIVE) $(LIVE_OPTIONS)
 
 test: lint $(NODE)/.installed $(PEERS)/.installed
@@ -72,7 +72,6 @@ clean:
 	rm -rf $(VENV) build dist runs .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 
 install: $(VENV)/.installed
-install-live: $(VENV)/.installed-live
 install-test: $(VENV)/.installed-test
 
 $(VENV)/.installed: pyproject.toml
@@ -83,10 +82,6 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable .
-	@touch $@
-
-$(VENV)/.installed-live: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable ".[live]"
 	@touch $@
 
 # Dependency groups are read by pip 25.1 and later.
