@@ -26,7 +26,7 @@ from voltagora.live.outgoing import Outgoing, outgoing
 from voltagora.live.trust import Trust
 from voltagora.protocols.access import presence_of
 from voltagora.protocols.codec import decode
-from voltagora.protocols.message import Broadcast, Message, Request
+from voltagora.protocols.message import Broadcast, Message, Reply, Request
 
 log = logging.getLogger("voltagora.live")
 
@@ -36,6 +36,7 @@ UNREAD_REVISION: Final = 0
 """Given to what was retained, so that whatever is said from now on counts more."""
 MOST_STRANGERS: Final = 100_000
 MOST_WORDS: Final = 300
+NULL: Final = b"null"
 MOST_OWN: Final = 10_000
 MOST_SAID: Final = 1_000
 """How many different faults are told; after that they are only counted."""
@@ -160,7 +161,10 @@ class Node:
     def _written(self, flight: Flight) -> Outgoing | None:
         """Write what an agent said; what cannot be written is not of the contract and is not said."""
         try:
-            return outgoing(flight)
+            words = outgoing(flight)
+            if NULL in words.payload:  # As NaN is written, which a strategy of somebody's may give.
+                decode(words.payload, type(flight.message))
+            return words
         except Exception as error:
             self._failed(error, (flight,))
             return None
@@ -228,9 +232,15 @@ class Node:
         if not self.trust.believes(message, address, event.sender):
             self._not_taken("wrong sender", event)
             return False
+        if isinstance(message, Reply) and not self._is_awaited(message, readers):
+            self.counts["not awaited"] += 1  # Mostly what a broker hands over twice.
+            return False
         self._be_at(event.now)
         self._deliver(self._fresh(message, event), address, readers)
         return True
+
+    def _is_awaited(self, reply: Reply, readers: tuple[str, ...]) -> bool:
+        return any(self.exchange.is_awaited((reader, reply.in_reply_to)) for reader in readers)
 
     def _read(self, payload: bytes, wanted: type[Message]) -> Message:
         """Give what bytes mean; those that we wrote ourselves need not be read."""
