@@ -111,7 +111,7 @@ def test_rabbitmq_is_answered_and_told_of_changes(tmp_path: Path) -> None:
 
 
 def _ask_and_change(folder: Path, says: Any) -> None:
-    lines = [says.readline() for _ in range(5)]
+    lines = [says.readline() for _ in range(6)]
     found = re.match(r"auth_http\.user_path = (http://127\.0\.0\.1:\d+/auth/)user$", lines[0])
     assert found is not None
     topic = {"username": "fleet", "vhost": "/", "resource": "topic", "name": "amq.topic"}

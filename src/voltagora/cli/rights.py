@@ -111,7 +111,8 @@ def _serve_rabbitmq(path: Path, address: str) -> None:
             print(f"auth_http.{word}_path = http://{host}:{server.port}/auth/{word}")
         if not is_loopback(host):
             print("Passwords come here as they are: let nobody but RabbitMQ reach this address.")
-        print("A right taken back counts once its user is put out: rabbitmqctl close_all_user_connections")
+        print("After taking a right back: rabbitmqctl close_all_user_connections USER why; then, for each")
+        print("client id of that user: rabbitmqctl delete_queue mqtt-subscription-CLIENTqos1")
         print("", end="", flush=True)
         while True:
             time.sleep(LOOK_SECONDS)
