@@ -98,6 +98,15 @@ def test_the_users_file_is_not_overwritten(tmp_path: Path) -> None:
     assert users.read_text() == before
 
 
+def test_a_market_with_users_is_told_who_plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("username", raising=False)
+    words = ["live", "quickstart", "--mqtt", "127.0.0.1:0", "--users", str(market(tmp_path))]
+    done = CliRunner().invoke(app, words)
+
+    assert done.exit_code == 2
+    assert "username and password in the environment" in done.stderr
+
+
 def test_rabbitmq_is_answered_and_told_of_changes(tmp_path: Path) -> None:
     users = market(tmp_path)
     command = [sys.executable, "-m", "voltagora", "rights", str(users), "--rabbitmq", "127.0.0.1:0"]

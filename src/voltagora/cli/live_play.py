@@ -101,6 +101,12 @@ async def _broker(run: LiveRun, broker: BrokerChoice) -> AsyncIterator[tuple[Bro
         rights = None if broker.users is None else MarketUsers(broker.users, run.owners)
         async with Hub(mqtt=address, data=data, limits=limits, rights=rights) as hub:
             url = BrokerUrl.parse(hub.addresses["MQTT"], os.environ)
+            if rights is not None and url.user is None:
+                raise InputError(
+                    "--users",
+                    str(broker.users),
+                    "given together with who plays here: username and password in the environment",
+                )
             yield url, _transport(run, url, broker)
     except SetupError as error:
         if error.field == "mqtt":
