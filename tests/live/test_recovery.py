@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from doomed import THREE, DoomedMarket, a_tiny_market, check_books
-from live_market import a_scenario
+from live_market import a_scenario, differences
 
 from voltagora.domain.errors import RunError
 from voltagora.live.events import Arrived
@@ -15,6 +15,7 @@ from voltagora.live.journal import Journal
 from voltagora.live.outgoing import Outgoing
 from voltagora.live.recovery import recover
 from voltagora.scenario.population import population
+from voltagora.scenario.replay import replay
 
 EVERY = (29, 11, 11)
 """One crash point in so many is tried here; all of them, whole and torn, when this was written."""
@@ -169,6 +170,23 @@ def test_a_journal_that_lost_rows_is_told_from_a_whole_one(table: str, tmp_path:
             RunError, match=r"is damaged: row 30|what came after the last publication was nothing more"
         ):
             recover(member.made(journal), journal)
+
+
+@pytest.mark.parametrize("seed", range(100, 106))
+def test_a_replay_of_all_journals_gives_what_the_processes_gave(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    market = a_small_market(tmp_path, seed, chance)
+    market.end = market.horizon.end
+    for kinds in PARTITIONS[seed % len(PARTITIONS)]:
+        market.add(kinds, dooms=[chance.randint(1, 250)] if chance.random() < 0.5 else [])
+    market.play()
+
+    replayed = replay([member.folder for member in reversed(market.members)]).result
+
+    live = market.result()
+    assert differences(live, replayed) == []
+    assert live.metrics["bookings_made"] > 0
+    assert live.metrics["messages"] == replayed.metrics["messages"]
 
 
 # Without a journal.

@@ -39,9 +39,12 @@ from voltagora.live.process import Plan, Process
 from voltagora.live.timekeeping import Lead
 from voltagora.live.tokens import SecretRandomness
 from voltagora.protocols.topic import Kind
+from voltagora.results.result import Result
 from voltagora.scenario.build import AreaAgents
 from voltagora.scenario.cast import Part, cast, kinds_of
 from voltagora.scenario.horizon import Horizon
+from voltagora.scenario.live import collector_of, result_of
+from voltagora.scenario.manifest import scenario_hash
 from voltagora.scenario.population import Population, population
 from voltagora.scenario.settings import Scenario
 from voltagora.simulation.days import DayJoiner
@@ -112,12 +115,10 @@ class Member:
         secret = journal.fact("secret")
         if not isinstance(secret, bytes):
             secret = market.chance.randbytes(32)
-            journal.commit((), (), {"secret": secret})
+            market.note(journal, self.part, secret)
         self.records = []
         played = cast(market.scenario, market.people, self.part)
-        return played.node(
-            SecretRandomness(market.scenario.seed, secret), DayJoiner(self.records.append), None
-        )
+        return played.node(SecretRandomness(market.scenario.seed, secret), self.records.append, None)
 
     def kill(self) -> None:
         """Kill it from outside, whatever it is doing."""
@@ -229,6 +230,24 @@ class DoomedMarket:
         self.meanwhile: list[Callable[[], Any]] = []
         self.start_now = True
 
+    def note(self, journal: Journal, part: Part, secret: bytes) -> None:
+        """Begin a journal as a live run does."""
+        facts = {
+            "secret": secret,
+            "scenario_sha256": scenario_hash(self.scenario),
+            "scenario": msgspec.json.encode(self.scenario),
+            "part": msgspec.json.encode(part),
+        }
+        journal.commit((), (), facts)
+
+    def result(self) -> Result:
+        """Give what all processes recorded while they lived."""
+        collector = collector_of(self.scenario, self.horizon)
+        for record in self.played().records:
+            collector(record)
+        nodes = [member.node for member in self.members]
+        return result_of(self.scenario, self.people, collector, nodes, {})
+
     def plan(self, part: Part) -> Plan:
         lead = Lead(start_at=self.horizon.start, speed=self.speed) if part.leads else None
         return Plan(
@@ -295,7 +314,11 @@ class DoomedMarket:
 
     def played(self) -> Played:
         """Give what the market's laws are about: the agents and what they recorded."""
-        records = [record for member in self.members for record in member.records]
+        records: list[Record] = []
+        joined = DayJoiner(records.append)
+        for member in self.members:
+            for record in member.records:
+                joined(record)
         (plan,) = self.people.areas
         nothing: Any = None
         played = Played(self.scenario, plan, self.people, self.agents(), nothing, nothing, records, self.end)

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from voltagora.domain.calendar import Calendar
-from voltagora.domain.series import PriceSeries
+from voltagora.domain.series import PriceSeries, Series
 from voltagora.domain.units import Floats, round_money
 from voltagora.protocols.cp06_imbalance import ImbalanceBroadcast
 from voltagora.protocols.cp07_prices import ElectricityPrices, PricesBroadcast
@@ -30,15 +30,19 @@ class Market:
         self._imbalance: dict[date, ImbalanceBroadcast] = {}
 
     def read_prices(self, news: PricesBroadcast) -> None:
-        """Take a day's prices unless they are another area's or older than what is held."""
+        """Take a day's prices unless they are another area's, older than what is held, or not of a day."""
         held = self._prices.get(news.day)
-        if news.grid_area == self.grid_area and (held is None or news.revision >= held.revision):
+        if news.grid_area != self.grid_area or (held is not None and news.revision < held.revision):
+            return
+        if are_of_day(self.calendar, news.day, news.buy, news.sell):
             self._prices[news.day] = news
 
     def read_imbalance(self, news: ImbalanceBroadcast) -> None:
-        """Take a day's supply and demand unless they are another area's or older than what is held."""
+        """Take a day's supply and demand as `read_prices` takes prices."""
         held = self._imbalance.get(news.day)
-        if news.grid_area == self.grid_area and (held is None or news.revision >= held.revision):
+        if news.grid_area != self.grid_area or (held is not None and news.revision < held.revision):
+            return
+        if are_of_day(self.calendar, news.day, news.supply, news.demand):
             self._imbalance[news.day] = news
 
     def read_reply(self, reply: ElectricityPrices) -> None:
@@ -117,6 +121,19 @@ class Market:
         """Drop the days before one."""
         self._prices = {day: news for day, news in self._prices.items() if day >= before}
         self._imbalance = {day: news for day, news in self._imbalance.items() if day >= before}
+
+
+def are_of_day(calendar: Calendar, day: date, *series: Series) -> bool:
+    """Tell whether series hold one value for each slot of a day, as news of a day must."""
+    try:
+        known = calendar.day(day)
+    except (ValueError, OverflowError):
+        return False  # The calendar has no such day, or no end of it.
+    step = calendar.step_minutes
+    return all(
+        each.start == known.start and each.step_minutes == step and len(each.values) == known.slots
+        for each in series
+    )
 
 
 def _price_seconds(series: PriceSeries, start: int, end: int) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from voltagora.agents.agent import Answer, Conversation, Memo, Turn, refuse
 from voltagora.agents.imbalance import BroadcastRule
 from voltagora.agents.ledger import MARKET, Ledger
+from voltagora.agents.market import are_of_day
 from voltagora.agents.picture import AREA_HANDLERS, DAYS_KEPT, AreaAgent
 from voltagora.domain.calendar import Calendar, Day
 from voltagora.domain.records import LedgerRecord, PriceDayRecord
@@ -119,6 +120,8 @@ class PricingAgent(AreaAgent):
         held_news = self._news.get(news.day)
         if news.grid_area != self.grid_area or (held_news and news.revision < held_news.revision):
             return
+        if not are_of_day(self.calendar, news.day, news.supply, news.demand):
+            return
         self._news[news.day] = news
         prices, changed = self._priced(news)
         owed = self._owed.get(news.day, 0)
@@ -173,6 +176,8 @@ class PricingAgent(AreaAgent):
             return
         names = ("grid_area", "day", "revision", "supply", "demand")
         news = ImbalanceBroadcast(msg_id=reply.in_reply_to, **{name: getattr(reply, name) for name in names})
+        if news.day != day.date or not are_of_day(self.calendar, day.date, news.supply, news.demand):
+            return
         held = self._news.get(day.date)
         if held is None or held.revision <= news.revision:
             self._news[day.date] = news
