@@ -119,9 +119,10 @@ def test_an_engine_builds_and_runs_the_same_service_without_a_network(data: Path
             service = a_service("Engine Svc", 412)
             await stage.put(service, Dockerfile="FROM anything\nRUN whatever\n")
             await stage.runner.build(service)
-            run = await stage.runner.start(service, "")
-            assert run.limits["memory"] == "cgroup"
+            await stage.runner.start(service, "")
             await until(lambda: "up engine_svc_client" in (data / "runs/Engine_Svc@1/output.log").read_text())
+            await until(lambda: stage.runner.runs(service)[0].limits)
+            assert stage.runner.runs(service)[0].limits["memory"] == "cgroup"
             await stage.runner.stop(service)
             await stage.runner.remove(service)
 
