@@ -275,6 +275,30 @@ def test_what_nests_deeply_is_answered_the_same_wherever_it_is_read(one: OneNode
     one.restart()
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"values": []},
+        {"values": [0.2] * 23},
+        {"step_minutes": 30},
+        {"start": "2020-06-16T22:00:00Z"},
+        {"values": [0.2] * 25},
+    ],
+)
+def test_news_of_less_or_more_than_a_day_are_not_taken(changes: dict[str, object], one: OneNode) -> None:
+    before = one.agent("cs-00").market.prices_between(one.begin, one.begin + 7200)
+    series = {"start": "2020-06-16T21:00:00Z", "step_minutes": 60, "values": [0.2] * 24} | changes
+    news = {"msg_id": "x", "grid_area": "village", "day": "2020-06-17", "revision": 10**9}
+
+    one.say("MD/ElectricityPrices", news | {"buy": series, "sell": series})
+    one.say("EI/ElectricityImbalance", news | {"supply": series, "demand": series})
+
+    after = one.agent("cs-00").market.prices_between(one.begin, one.begin + 7200)
+    assert [values.tolist() for values in after] == [values.tolist() for values in before]
+    assert one.node.counts["failed"] == 0
+    assert [outcome["accepted"] for outcome in outcomes(one.say(RESERVE, one.held[0].payload))] == [True]
+
+
 def mutated(chance: random.Random, value: Any) -> Any:
     """Change one place of a document."""
     if isinstance(value, dict) and value and chance.random() < 0.85:
