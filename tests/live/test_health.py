@@ -68,14 +68,15 @@ async def asked(
     try:
         run.prepare(LoopbackTransport(broker))
         assert run.process is not None
-        with Health(run.process, "127.0.0.1:0", counts) as health:
-            playing = asyncio.create_task(run.play())
-            while not (run.process.is_connected and run.process.has_started == start):
-                await asyncio.sleep(0.005)
-            yield Asked(run, broker, health.port)
-            with suppress(Exception):
-                run.leave()
-                await playing
+        async with asyncio.timeout(60):
+            with Health(run.process, "127.0.0.1:0", counts) as health:
+                playing = asyncio.create_task(run.play())
+                while not (run.process.is_connected and run.process.has_started == start):
+                    await asyncio.sleep(0.005)
+                yield Asked(run, broker, health.port)
+                with suppress(Exception):
+                    run.leave()
+                    await playing
     finally:
         run.close()
 

@@ -59,7 +59,7 @@ def test_who_waits_for_a_broker_can_leave(speed: float | None) -> None:
 
 def test_a_broker_that_refuses_for_good_ends_it() -> None:
     with pytest.raises(VoltAgoraError, match="wrong user"):
-        asyncio.run(a_station().play(Unwilling(LoopbackBroker())))
+        asyncio.run(asyncio.wait_for(a_station().play(Unwilling(LoopbackBroker())), 20))
 
 
 def _no_right_to_timer(publication: Publication) -> bool:

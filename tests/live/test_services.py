@@ -27,6 +27,7 @@ from voltagora.scenario.replay import replay
 
 SCENARIO = """\
 title = "hamlet"
+seed = 4
 start = 2020-06-17
 days = 1
 [grid]
@@ -38,6 +39,7 @@ count = 2
 behaviour = "trips"
 [trips]
 plug_in_soc = 1.0
+long_trip_share = 1.0
 [stations]
 count = 1
 """
@@ -134,8 +136,8 @@ def a_market(
         yield services, ear
 
 
-def ended(folder: Path, services: dict[str, Service]) -> None:
-    """All processes came to their end in good order, and their journals agree."""
+def ended(folder: Path, services: dict[str, Service]) -> int:
+    """All processes came to their end in good order, and their journals agree; give how many booked."""
     each = list({service.id: service for service in services.values()}.values())
     codes = {service.id: service.process.wait(SECONDS) for service in each}
     logs = "\n".join(path.read_text() for path in sorted(folder.glob("*.log")))
@@ -145,7 +147,8 @@ def ended(folder: Path, services: dict[str, Service]) -> None:
     result = replay([service.data for service in each]).result
 
     check_books(result)
-    assert result.metrics["bookings_made"] > 0, logs
+    booked: int = result.metrics["bookings_made"]
+    return booked
 
 
 @pytest.mark.parametrize("victim", ["station"])  # So do recommender and imbalance, in more time.
@@ -157,12 +160,12 @@ def test_a_market_of_services_on_mosquitto_survives_a_kill(victim: str, tmp_path
         until(lambda: services[victim].id not in ear.present())  # Its last will says so.
         services[victim].start()
 
-        ended(tmp_path, services)
+        assert ended(tmp_path, services) > 0
 
 
 def test_a_market_of_services_on_the_hub_says_how_it_is(tmp_path: Path) -> None:
     port = free_port()
-    with running_hub() as hub, a_market(tmp_path, hub.port, 2, 4 * TO_KILL) as (services, ear):
+    with running_hub() as hub, a_market(tmp_path, hub.port, 2, 2 * TO_KILL) as (services, ear):
         services["pricing"].kill()
         pricing = services["pricing"]
         pricing._command += ["--http", f"127.0.0.1:{port}"]
