@@ -29,6 +29,7 @@ from voltagora.live.transport import Publication
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 V311 = 4
+CONNACK_BYTES = 4
 ROOT = "root"
 """Of the test alone: it may do everything."""
 
@@ -111,7 +112,8 @@ class Line:
                 given={},
             )
         )
-        self.code = (self._read() or b"....")[3]
+        # What waited for the session may follow in the same breath.
+        self.code = (self._read(CONNACK_BYTES) or b"....")[3]
 
     def __enter__(self) -> Line:
         return self
@@ -138,10 +140,10 @@ class Line:
         except TimeoutError:
             return b""
 
-    def _read(self) -> bytes:
+    def _read(self, most: int = 1_024) -> bytes:
         """Give the next bytes; none if the broker hangs up."""
         try:
-            return self.socket.recv(1_024)
+            return self.socket.recv(most)
         except ConnectionResetError:
             return b""
 
