@@ -20,16 +20,31 @@ SMALL = [
     a_scenario(
         "vehicles.count=15", "negotiation.stations_start=true", "scheduling.strategy=station", "seed=3"
     ),
+    a_scenario(
+        "vehicles.count=15",
+        "days=2",
+        "scheduling.strategy=lowest_price",
+        "drivers.late_share=0.4",
+        "drivers.early_share=0.3",
+        "drivers.absent_share=0.1",
+        "drivers.change_share=0.4",
+        "drivers.cancel_share=0.2",
+        "broadcast.always=true",
+        "stations.count=3",
+    ),
 ]
 
 
-@pytest.mark.parametrize("scenario", SMALL, ids=["quickstart", "paper-2020", "negotiating"])
+@pytest.mark.parametrize(
+    "scenario", SMALL, ids=["quickstart", "paper-2020", "negotiating", "unreliable drivers"]
+)
 def test_waves_through_a_broker_give_what_the_simulation_gives(scenario: object) -> None:
     assert isinstance(scenario, type(SMALL[0]))
 
     live = waves(scenario).result()
 
     assert not differences(run(scenario), live)
+    assert live.metrics["bookings_made"] > 0
 
 
 def test_the_same_through_mosquitto(tmp_path: Path) -> None:

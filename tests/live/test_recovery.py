@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from doomed import THREE, DoomedMarket, a_tiny_market, check_books
 from live_market import a_scenario, differences
+from one_node import OneNode
 
 from voltagora.domain.errors import RunError
 from voltagora.live.events import Arrived
@@ -145,19 +146,27 @@ def test_time_within_a_node_never_goes_back(tmp_path: Path) -> None:
     assert node.exchange.now == now
 
 
+class Owning:
+    """Every agent is its own user, or nobody is anybody's."""
+
+    def __init__(self, *, anybody: bool) -> None:
+        self.anybody = anybody
+
+    def owner(self, id: str) -> str | None:
+        return id if self.anybody else None
+
+
 def test_who_was_believed_stays_believed_when_owners_change(tmp_path: Path) -> None:
-    market = a_life(tmp_path)
-    member = market.members[1]
+    one = OneNode(tmp_path / "stage", Owning(anybody=True))
+    one.until(4)
+    one.owners = Owning(anybody=False)
+    with Journal(tmp_path) as journal:
+        journal.commit(one.events, one.words)
+        node = one.made()
 
-    class Nobody:
-        def owner(self, id: str) -> str | None:
-            return None
+        assert recover(node, journal) == len(one.events) > 40
 
-    with Journal(member.folder) as journal:
-        node = member.made(journal)
-        node.trust._owners = Nobody()
-        assert recover(node, journal) > 40
-        assert node.trust._owners is not None
+    assert not node.trust.may_speak_for("ev-000000", "ev-000000")
 
 
 @pytest.mark.parametrize("table", ["events", "publications"])

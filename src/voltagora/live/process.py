@@ -344,7 +344,8 @@ class Process:
 
     def _filters(self) -> Iterable[str]:
         relied_on: dict[str, None] = {}
-        filters: dict[str, None] = {TIMER: None, CLOCK: None}
+        # What is retained comes in this order: whether a market is under way, before the word `start`.
+        filters: dict[str, None] = {CLOCK: None, TIMER: None}
         for agent in self.node.agents:
             filters.update(dict.fromkeys(access(agent.kind, agent.id).read))
             relied_on.update(dict.fromkeys(agent.relies_on))
