@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 from market_rights import HEARS_ALL, OWNED, TABLE, owners
 
+from brokers import program
 from voltagora.brokers.rabbitmq import QUESTIONS, RabbitRights, RabbitServer
 from voltagora.hub.passwords import hash_password
 from voltagora.hub.rights import Grant
@@ -73,6 +74,8 @@ def _rabbit(folder: Path, backend: int) -> Iterator[int]:
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
         "RABBITMQ_DIST_PORT": str(free_port()),
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_EPMD_PORT": str(free_port()),
     }
     with (folder / "out").open("wb") as out:
@@ -92,7 +95,17 @@ def _rabbit(folder: Path, backend: int) -> Iterator[int]:
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        _end_port_mapper(environment)
         shutil.rmtree(folder / "data", ignore_errors=True)
+
+
+def _end_port_mapper(environment: dict[str, str]) -> None:
+    """End what outlives the node that started it, once it has noticed that the node is gone."""
+    command = [program("epmd"), "-kill"]
+    until = time.monotonic() + 20
+    while subprocess.run(command, env=environment, check=False, stdout=subprocess.DEVNULL).returncode != 0:
+        assert time.monotonic() < until
+        time.sleep(0.1)
 
 
 class Line:
