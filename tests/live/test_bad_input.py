@@ -78,6 +78,16 @@ def test_a_copy_while_the_first_is_being_decided_waits_for_its_answer(one: OneNo
     assert [outcome["accepted"] for outcome in told] == [True]
 
 
+def test_a_repeated_question_gets_the_same_offers(one: OneNode) -> None:
+    (asked,) = [words for words in one.words if words.topic.endswith("/RequestChargingRecommendations")]
+
+    for _ in range(5):
+        said = one.say(asked.topic, asked.payload)
+        assert [each for each in one.words if each.topic == "EV/ev-000000/ChargingRecommendations"][
+            :2
+        ] == said
+
+
 def test_repeats_of_the_same_booking_under_other_ids_get_the_stored_answer(one: OneNode) -> None:
     request = json.loads(one.held[0].payload)
     first = outcomes(one.say(RESERVE, request))

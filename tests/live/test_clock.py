@@ -124,6 +124,21 @@ def test_late_ticks_do_not_slow_who_follows() -> None:
     assert leader.now() - follower.now() <= 1
 
 
+def test_who_began_late_catches_up_with_the_first_tick_that_is_not() -> None:
+    hands = Hands()
+    leader, follower = hands.clock(), hands.clock()
+    leader.set(BEGIN, 3600.0)
+    news = leader.news()
+    hands.passed += 0.4
+    follower.follow(news)
+    assert leader.now() - follower.now() > 1000
+    hands.passed += 1.6
+
+    follower.follow(leader.news())
+
+    assert leader.now() - follower.now() <= 1
+
+
 def test_a_pause_and_what_comes_after_are_followed() -> None:
     hands = Hands()
     leader, follower = hands.clock(), hands.clock()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 from doomed import THREE, DoomedMarket, a_tiny_market, check_books
 from live_market import a_scenario, differences
 from one_node import OneNode
 
 from voltagora.domain.errors import RunError
-from voltagora.live.events import Arrived
+from voltagora.live.events import Advanced, Arrived, Finished, Missed
 from voltagora.live.journal import Journal
 from voltagora.live.outgoing import Outgoing
 from voltagora.live.recovery import recover
@@ -42,6 +43,7 @@ def test_a_kill_at_any_boundary_between_two_effects_changes_no_books(which: int,
 
         assert market.members[which].lives == 2
         check_books(played)
+        market.check_all_was_said()
 
 
 PARTITIONS = (
@@ -67,6 +69,7 @@ def test_a_market_whose_processes_die_again_and_again_keeps_its_books(seed: int,
     played = market.play()
 
     check_books(played, costs=False)
+    market.check_all_was_said()
     assert any(record.outcome == "booked" for record in played.needs.values())
 
 
@@ -198,7 +201,60 @@ def test_a_replay_of_all_journals_gives_what_the_processes_gave(seed: int, tmp_p
     assert live.metrics["messages"] == replayed.metrics["messages"]
 
 
-# Without a journal.
+def test_after_the_end_nothing_happens_any_more(tmp_path: Path) -> None:
+    one = OneNode(tmp_path)
+    one.until(4)
+    assert one.hear(Finished(one.begin + 5 * 3600))
+    records, said = len(one.records), len(one.words)
+
+    for each in list(one.words):
+        assert not one.hear(Arrived(one.begin + 5 * 3600, each.topic, each.payload))
+    assert not one.hear(Advanced(one.begin + 9 * 3600))
+    assert not one.hear(Finished(one.begin + 9 * 3600))
+
+    assert (len(one.records), len(one.words)) == (records, said)
+
+
+# Without a journal, or without a session.
+
+
+def test_what_was_missed_is_asked_for(tmp_path: Path) -> None:
+    one = OneNode(tmp_path)
+    one.until(3)
+    market, pricing = one.agent("cs-00").market, one.agent("md-village")
+    (day, *_), wrong = pricing._prices, pricing._prices
+    newest = wrong[day].buy.values.tolist()
+    old = msgspec.structs.replace(
+        market._prices[day], buy=msgspec.structs.replace(wrong[day].buy, values=wrong[day].buy.values + 1)
+    )
+    market._prices[day] = old
+    one.hear(Advanced(one.begin + 3 * 3600 + 60))
+    assert market._prices[day] is old
+
+    one.hear(Missed(one.begin + 3 * 3600 + 60))
+
+    assert market._prices[day].buy.values.tolist() == newest
+
+
+@pytest.mark.parametrize("forgets", [True, False])
+def test_a_lost_session_is_noticed_and_a_lost_connection_is_none(forgets: bool, tmp_path: Path) -> None:
+    market = a_tiny_market(tmp_path)
+    for kinds in THREE:
+        market.add(kinds)
+    stations = market.members[1]
+
+    def lose() -> None:
+        assert stations.transport is not None
+        if forgets:
+            market.broker.forget(stations.folder.name)
+        stations.transport.lose()
+
+    market.at_hour(3.3, lose)
+    check_books(market.play())
+
+    with Journal(stations.folder) as journal:
+        missed = [event for event in journal.events() if isinstance(event, Missed)]
+    assert len(missed) == forgets
 
 
 @pytest.mark.parametrize("lost", ["imbalance", "pricing", "recommender"])
