@@ -43,7 +43,7 @@ def test_a_kill_at_any_boundary_between_two_effects_changes_no_books(which: int,
 
         assert market.members[which].lives == 2
         check_books(played)
-        market.check_all_was_said()
+        market.check_journals()
 
 
 PARTITIONS = (
@@ -69,7 +69,7 @@ def test_a_market_whose_processes_die_again_and_again_keeps_its_books(seed: int,
     played = market.play()
 
     check_books(played, costs=False)
-    market.check_all_was_said()
+    market.check_journals()
     assert any(record.outcome == "booked" for record in played.needs.values())
 
 
@@ -89,6 +89,20 @@ def a_small_market(folder: Path, seed: int, chance: random.Random) -> DoomedMark
     market = DoomedMarket(scenario, population(scenario), folder, seed=seed, speed=300.0, repeats=0.2)
     market.end += 4 * 3600
     return market
+
+
+def test_who_asked_before_its_death_asks_again_after_it(tmp_path: Path) -> None:
+    market = a_tiny_market(tmp_path)
+    market.add(THREE[0])
+    market.add(THREE[1], wait=(45.0, 1.0))  # It never hears what is asked before.
+    vehicles = market.add(THREE[2])
+    market.at_hour(2.6, vehicles.kill)
+
+    played = market.play()
+
+    assert vehicles.lives == 2
+    check_books(played)
+    assert played.needs["ev-000000", 0].outcome == "booked"
 
 
 # Made anew from its journal.

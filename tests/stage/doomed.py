@@ -240,11 +240,13 @@ class DoomedMarket:
         }
         journal.commit((), (), facts)
 
-    def check_all_was_said(self) -> None:
-        """Whatever a journal holds has reached the broker, whoever died meanwhile."""
+    def check_journals(self) -> None:
+        """What journals hold has reached the broker, whoever died meanwhile; their time never goes back."""
         seen = set(self.broker.seen)
         for member in self.members:
             with Journal(member.folder, read_only=True) as journal:
+                times = [event.now for event in journal.events()]
+                assert times == sorted(times), member.folder.name
                 for number, each in journal.publications():
                     assert (each.topic, each.payload) in seen, (member.folder.name, number, each.topic)
 

@@ -236,7 +236,7 @@ class Process:
             self._early.clear()
         if self.has_started:
             due = self.node.next_due
-            now = self._now()
+            now = events[0].now if events else self._now()
             if due is not None and due <= now and len(self._outbox) < MOST_UNSENT:
                 events.insert(0, Advanced(now))
         self._apply(events)
