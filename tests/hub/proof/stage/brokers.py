@@ -24,6 +24,7 @@ T = TypeVar("T")
 MOSQUITTO_CONF = """\
 listener {port} 127.0.0.1
 allow_anonymous true
+set_tcp_nodelay true
 max_queued_messages 0
 max_queued_bytes 0
 max_inflight_messages 0
