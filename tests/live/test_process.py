@@ -182,15 +182,10 @@ def test_what_cannot_be_saved_is_neither_said_nor_acknowledged_and_is_done_later
 
     async def fill_the_disk() -> None:
         await asyncio.sleep(30)
-        journal = stations.process._journal
-        assert journal is not None
-        database = journal._database
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        (pages,) = database.execute("PRAGMA page_count").fetchone()
-        database.execute(f"PRAGMA max_page_count = {pages}")
+        filled(stations)
         await asyncio.sleep(60)
         was_unsaved.append(stations.process.is_unsaved)
-        database.execute("PRAGMA max_page_count = 1000000")
+        emptied(stations)
 
     market.meanwhile.append(fill_the_disk)
     with caplog.at_level(logging.ERROR):
@@ -200,6 +195,41 @@ def test_what_cannot_be_saved_is_neither_said_nor_acknowledged_and_is_done_later
     assert not stations.process.is_unsaved
     check_books(played, costs=False)
     assert len([record for record in caplog.records if "full" in record.message]) == 1
+
+
+def test_who_waited_too_long_while_nothing_could_be_saved_asks_again_afterwards(tmp_path: Path) -> None:
+    market = a_tiny_market(tmp_path)
+    market.add(THREE[0])
+    market.add(THREE[1], wait=(45.0, 1.0))  # It never hears what is asked before.
+    vehicles = market.add(THREE[2])
+    was_unsaved: list[bool] = []
+
+    def look_and_empty() -> None:
+        was_unsaved.append(vehicles.process.is_unsaved)
+        emptied(vehicles)
+
+    market.at_hour(2.6, lambda: filled(vehicles))  # A need has been asked, the next follows at 2.8.
+    market.at_hour(3.6, look_and_empty)
+    played = market.play()
+
+    assert was_unsaved == [True]
+    check_books(played)
+    assert played.needs["ev-000000", 0].outcome == "booked"
+
+
+def filled(member: Member) -> None:
+    """Let there be no room on the disk of its journal."""
+    assert member.process._journal is not None
+    database = member.process._journal._database
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def emptied(member: Member) -> None:
+    """Let there be room again."""
+    assert member.process._journal is not None
+    member.process._journal._database.execute("PRAGMA max_page_count = 1000000")
 
 
 # Lost connections.
