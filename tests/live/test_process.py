@@ -206,9 +206,10 @@ def test_who_waited_too_long_while_nothing_could_be_saved_asks_again_afterwards(
 
     def look_and_empty() -> None:
         was_unsaved.append(vehicles.process.is_unsaved)
-        emptied(vehicles)
+        written_to(vehicles, may_be=True)
 
-    market.at_hour(2.6, lambda: filled(vehicles))  # A need has been asked, the next follows at 2.8.
+    # A need has been asked; the next follows at 2.8, and at 3.2 the first has waited too long.
+    market.at_hour(2.6, lambda: written_to(vehicles, may_be=False))
     market.at_hour(3.6, look_and_empty)
     played = market.play()
 
@@ -224,6 +225,12 @@ def filled(member: Member) -> None:
     database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     (pages,) = database.execute("PRAGMA page_count").fetchone()
     database.execute(f"PRAGMA max_page_count = {pages}")
+
+
+def written_to(member: Member, *, may_be: bool) -> None:
+    """Let its journal be writable or not."""
+    assert member.process._journal is not None
+    member.process._journal._database.execute(f"PRAGMA query_only = {int(not may_be)}")
 
 
 def emptied(member: Member) -> None:
