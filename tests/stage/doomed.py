@@ -357,7 +357,7 @@ def prices_are_read_as_they_stand(played: Played) -> None:
         if held.is_open and day in read:  # What was missed is not known, and asked for when it is needed.
             assert read[day].buy.values.tolist() == held.buy.values.tolist(), day
     for day, known in played.agents.imbalance._published.items():
-        if known.told is not None:
+        if known.told is not None and day in played.agents.pricing._news:
             assert played.agents.pricing._news[day].supply.values.tolist() == known.told[0].tolist(), day
 
 

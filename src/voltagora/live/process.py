@@ -38,6 +38,8 @@ SHORTEST_WAIT_SECONDS: Final = 0.001
 IDLE_SECONDS: Final = 0.05
 """How often it is looked whether what is due, but cannot be done yet, can be done by now."""
 GOODBYE_SECONDS: Final = 2.0
+END_SECONDS: Final = 30.0
+"""How long it may take to say everything at a market's end, for which the others wait."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -382,7 +384,7 @@ class Process:
             self._publish_word(presence_topic(agent.id), OFFLINE, retain=True)
         if self.is_connected:
             try:
-                async with asyncio.timeout(GOODBYE_SECONDS):
+                async with asyncio.timeout(END_SECONDS if self.has_finished else GOODBYE_SECONDS):
                     await self._outbox.drain()
             except TimeoutError:
                 log.warning("%d publications are left; they are sent at the next start", self.unsent)
