@@ -173,6 +173,13 @@ class Owning:
         return id if self.anybody else None
 
 
+def test_a_nodes_time_is_a_number_that_can_be_kept(tmp_path: Path) -> None:
+    one = OneNode(tmp_path)
+    for hour in range(10):
+        one.until(hour)
+        assert type(one.node.exchange.now) is int
+
+
 def test_who_was_believed_stays_believed_when_owners_change(tmp_path: Path) -> None:
     one = OneNode(tmp_path / "stage", Owning(anybody=True))
     one.until(4)

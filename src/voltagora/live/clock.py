@@ -95,7 +95,7 @@ class Clock:
 
     def floor(self, simulated: int) -> None:
         """Never be earlier than what the agents have lived through."""
-        self._last = max(self._last, simulated)
+        self._last = max(self._last, int(simulated))
 
     def news(self) -> ClockNews:
         """Say what time it is."""

@@ -199,7 +199,8 @@ class Node:
         self._be_at(now)
 
     def _be_at(self, now: int) -> None:
-        self.exchange.now = max(self.exchange.now, now)
+        # Agents ask to be woken at times of payloads, which are not what an event is written with.
+        self.exchange.now = max(self.exchange.now, int(now))
 
     def _call_at(self, at: int, act: Callable[..., None], *arguments: Any) -> None:
         self.timetable.call_at(at, self._guarded, act, *arguments)
