@@ -51,7 +51,10 @@ def run_at_once(main: Coroutine[Any, Any, T]) -> T:
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, VirtualLoop)
-        result = runner.run(main)
+        try:
+            result = runner.run(main)
+        except BaseException as error:
+            raise (loop.failures or [error])[0] from error  # What failed first is why the rest never ended.
         if loop.failures:
             raise loop.failures[0]
         return result
