@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doomed import THREE, DoomedMarket, Member, a_tiny_market, check_books
+from doomed import THREE, DoomedMarket, Member, check_books
 from session_broker import SessionTransport
+from tiny_market import a_tiny_market
 from virtual_time import run_at_once
 
 from voltagora.live.transport import Publication

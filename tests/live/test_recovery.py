@@ -7,9 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from doomed import THREE, DoomedMarket, a_tiny_market, check_books
+from doomed import THREE, DoomedMarket, check_books
 from live_market import a_scenario, differences
 from one_node import OneNode
+from tiny_market import a_tiny_market
 
 from voltagora.domain.errors import RunError
 from voltagora.live.events import Advanced, Arrived, Finished, Missed

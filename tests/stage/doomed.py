@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from live_market import a_scenario
 from session_broker import Doom, Killed, SessionBroker, SessionTransport
 from virtual_time import VirtualLoop, run_at_once
 from whole_market import (
@@ -30,7 +29,6 @@ from whole_market import (
 )
 
 from voltagora.agents.recommender import RecommenderAgent
-from voltagora.domain.fleet import Need
 from voltagora.domain.records import NeedRecord, Record
 from voltagora.live.clock import Clock
 from voltagora.live.journal import FILE_NAME, Journal
@@ -45,7 +43,7 @@ from voltagora.scenario.cast import Part, cast, kinds_of
 from voltagora.scenario.horizon import Horizon
 from voltagora.scenario.live import collector_of, result_of
 from voltagora.scenario.manifest import scenario_hash
-from voltagora.scenario.population import Population, population
+from voltagora.scenario.population import Population
 from voltagora.scenario.settings import Scenario
 from voltagora.simulation.days import DayJoiner
 
@@ -359,46 +357,3 @@ def prices_are_read_as_they_stand(played: Played) -> None:
     for day, known in played.agents.imbalance._published.items():
         if known.told is not None and day in played.agents.pricing._news:
             assert played.agents.pricing._news[day].supply.values.tolist() == known.told[0].tolist(), day
-
-
-def a_tiny_market(folder: Path, **more: Any) -> DoomedMarket:
-    """Two vehicles that want one connector at the same time, twice; one of them cancels."""
-    scenario = a_scenario(
-        "vehicles.count=2",
-        "stations.count=1",
-        "stations.connectors_per_kind=1",
-        "days=1",
-        "scheduling.strategy=lowest_price",
-    )
-    people = population(scenario)
-    (plan,) = people.areas
-    (station,) = plan.stations
-    connector = station.connectors[2]
-    begin = Horizon(scenario).start
-
-    def need(asks: float, arrives: float, leaves: float, **changes: Any) -> Need:
-        hours = (asks, arrives, leaves)
-        asks_at, arrival, departure = (begin + int(each * 3600) for each in hours)
-        return Need(
-            asks_at=asks_at,
-            arrival=arrival,
-            departure=departure,
-            energy_kwh=3.0,
-            soc=0.5,
-            connector_type=connector.connector_type,
-            power_kw=connector.power_kw,
-            **changes,
-        )
-
-    cancels = {"changes_at": begin + int(3.5 * 3600), "cancels": True}
-    needs = (
-        (need(2.5, 4, 5), need(2.8, 6, 7, **cancels)),
-        (need(2.55, 4.5, 5.5), need(3.1, 6.5, 7.5)),
-    )
-    replace = msgspec.structs.replace
-    vehicles = [
-        replace(each, network=None, needs=own) for each, own in zip(plan.vehicles, needs, strict=True)
-    ]
-    smaller = replace(plan, vehicles=tuple(vehicles), stations=(replace(station, connectors=(connector,)),))
-    more = {"speed": 240.0, "end": begin + 9 * 3600} | more
-    return DoomedMarket(scenario, replace(people, areas=(smaller,)), folder, **more)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from doomed import DoomedMarket, a_tiny_market
+from doomed import DoomedMarket
+from tiny_market import a_tiny_market
 
 from voltagora.domain.records import Record
 from voltagora.live.events import Advanced, Arrived, Event, Started
