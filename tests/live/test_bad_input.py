@@ -52,7 +52,6 @@ def bookings(one: OneNode) -> list[str]:
 
 def test_a_hundred_copies_make_one_booking_and_one_answer(one: OneNode) -> None:
     request = one.held[0].payload
-
     answers = [outcomes(one.say(RESERVE, request)) for _ in range(100)]
     one.restart()
     answers += [outcomes(one.say(RESERVE, request)) for _ in range(100)]
